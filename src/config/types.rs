@@ -1,0 +1,197 @@
+//! The configuration once it has been read, checked and filled in with defaults: what the rooms are built from.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::chain::ChainId;
+
+/// Everything that `chainspan run` needs to know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `receivers.otlp`.
+    pub receiver: Receiver,
+    /// `processors.chain`; absent from the traces pipeline: spans are neither tagged nor resolved.
+    pub chain: Option<Chain>,
+    /// `connectors.gateway`; absent from the traces pipeline: nothing is measured.
+    pub gateway: Option<Gateway>,
+    /// Every `exporters.otlp/NAME` that a pipeline names, in the order of the file.
+    pub destinations: Vec<Destination>,
+    /// `exporters.prometheus`, when the `metrics/gateway` pipeline names it.
+    pub prometheus: Option<SocketAddr>,
+    /// `extensions.health_check.endpoint`, when `service.extensions` names it.
+    pub health_check: Option<SocketAddr>,
+    /// `service.telemetry.logs`.
+    pub logs: Logs,
+    /// `service.shutdown_timeout`: how long a drain may take.
+    pub shutdown_timeout: Duration,
+}
+
+/// `receivers.otlp`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Receiver {
+    /// `protocols.grpc.endpoint`. Port 0 asks the system for a free one.
+    pub grpc: SocketAddr,
+    /// `protocols.grpc.max_recv_msg_size_mib`, in bytes: the largest request, before and after decompression.
+    pub max_request_bytes: usize,
+    /// `protocols.grpc.max_concurrent_streams`, per connection.
+    pub max_concurrent_streams: u32,
+    /// `memory_limit_mib`, in bytes: all request bodies in hand together.
+    pub memory_limit_bytes: usize,
+}
+
+/// `processors.chain`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chain {
+    /// Attribute keys that may hold a chain id; the order decides.
+    pub keys: Vec<String>,
+    /// `inherit.traces`: how many traces are remembered. 0: only spans of the same request help each other.
+    pub inherit_traces: usize,
+    /// `inherit.ttl`: for how long.
+    pub inherit_ttl: Duration,
+    /// Whether operation spans get `operation.name` and `_dd.measured`.
+    pub datadog_hints: bool,
+}
+
+/// `connectors.gateway`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gateway {
+    /// Prefix of every metric, dotted: `avs.gateway`.
+    pub namespace: String,
+    /// Resource attributes that become dimensions of every metric.
+    pub dimensions: Vec<String>,
+    /// More span names per operation (`task_broadcast` → names).
+    pub operations: BTreeMap<String, Vec<String>>,
+    /// Chains that always keep their own label.
+    pub chains: BTreeMap<ChainId, ChainInfo>,
+    /// How many chains get a label of their own; the rest share `other`.
+    pub max_chains: usize,
+    /// How many series there may be.
+    pub max_series: usize,
+}
+
+/// What the configuration says of one chain.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ChainInfo {
+    /// For display only.
+    pub name: Option<String>,
+    /// Mean time between blocks.
+    pub block_time: Option<Duration>,
+}
+
+/// One `exporters.otlp/NAME`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Destination {
+    /// The component name, `otlp/datadog`.
+    pub name: String,
+    /// `HOST:PORT`.
+    pub endpoint: String,
+    /// gRPC metadata sent with every request; values may be secrets.
+    pub headers: Vec<(String, Secret)>,
+    /// How request bodies are compressed.
+    pub compression: Compression,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// The most bytes of one outgoing request, before compression.
+    pub max_request_bytes: usize,
+    /// HTTP/2 connections, each with one request in flight.
+    pub connections: usize,
+    /// `retry_on_failure`.
+    pub retry: Retry,
+    /// Whether an acknowledgement waits for this destination.
+    pub role: Role,
+    /// Which signals it takes.
+    pub signals: Signals,
+}
+
+/// Which pipelines name a destination.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Signals {
+    /// `pipelines.traces`.
+    pub traces: bool,
+    /// `pipelines.metrics`.
+    pub metrics: bool,
+    /// `pipelines.logs`.
+    pub logs: bool,
+}
+
+/// A value that never shows itself in logs, errors or `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps `value`.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value itself, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("****")
+    }
+}
+
+/// `compression` of an exporter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// As they are.
+    None,
+    /// gzip.
+    Gzip,
+    /// Zstandard.
+    Zstd,
+}
+
+/// `retry_on_failure`: full-jitter exponential backoff.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Retry {
+    /// Upper bound of the first pause.
+    pub initial_interval: Duration,
+    /// Upper bound of every pause.
+    pub max_interval: Duration,
+    /// After which a batch is given up; `None`: never.
+    pub max_elapsed_time: Option<Duration>,
+}
+
+/// `role` of an exporter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// An OK to the client means this destination has it.
+    Required,
+    /// Best effort from memory: never delays, fails or spills anything.
+    Debug,
+}
+
+/// `service.telemetry.logs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Logs {
+    /// The lowest level that is written.
+    pub level: LogLevel,
+    /// How a line looks.
+    pub encoding: LogEncoding,
+}
+
+/// Log levels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+/// `encoding` of the logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogEncoding {
+    /// For people.
+    Console,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,86 @@
+//! What is handed to a destination, and what comes back.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// The three OTLP signals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Signal {
+    /// `opentelemetry.proto.collector.trace.v1.TraceService/Export`.
+    Traces,
+    /// `opentelemetry.proto.collector.metrics.v1.MetricsService/Export`.
+    Metrics,
+    /// `opentelemetry.proto.collector.logs.v1.LogsService/Export`.
+    Logs,
+}
+
+impl Signal {
+    /// Every signal.
+    pub const ALL: [Signal; 3] = [Signal::Traces, Signal::Metrics, Signal::Logs];
+
+    /// `traces`, `metrics`, `logs`: as in configuration, labels and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Signal::Traces => "traces",
+            Signal::Metrics => "metrics",
+            Signal::Logs => "logs",
+        }
+    }
+
+    /// The gRPC path of its export method.
+    pub fn grpc_path(self) -> &'static str {
+        match self {
+            Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+            Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+            Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+        }
+    }
+}
+
+/// One accepted request on its way to one destination: an `ExportXServiceRequest` as bytes. Cloning is cheap; the memory
+/// that the body holds (and its share of the memory budget, which lives inside the `Bytes`) is free when the last clone is
+/// dropped.
+#[derive(Clone, Debug)]
+pub struct Parcel {
+    /// Which service it is for.
+    pub signal: Signal,
+    /// The request message, uncompressed, without gRPC's length prefix.
+    pub body: Bytes,
+    /// How many spans it holds; 0 for metrics and logs, which are counted as requests.
+    pub spans: u32,
+}
+
+/// Why a parcel was not delivered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Undelivered {
+    /// The destination did not take it within the time that was left.
+    #[error("{destination} did not accept the data in time: {last_error}")]
+    Timeout {
+        /// Component name.
+        destination: String,
+        /// What the last attempt ended with.
+        last_error: String,
+    },
+    /// The destination refuses it and always will.
+    #[error("{destination} refuses the data: {message}")]
+    Rejected {
+        /// Component name.
+        destination: String,
+        /// gRPC status code of the refusal.
+        code: tonic::Code,
+        /// The destination's own words.
+        message: String,
+    },
+    /// The queue in memory is full.
+    #[error("the queue to {destination} is full")]
+    Full {
+        /// Component name.
+        destination: String,
+        /// When to come again.
+        retry_after: Duration,
+    },
+    /// chainspan is shutting down.
+    #[error("shutting down")]
+    Closed,
+}

@@ -1,0 +1,36 @@
+//! chainspan sits between blockchain gateways and the Datadog agent: it receives OTLP, tags every span with its
+//! `chain_id`, measures every chain, and forwards the bytes it received.
+//!
+//! The folders follow the way of the data. Imports point one way, from the bottom of this list to the top:
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`otlp`] | bytes only: the wire walk, the values it meets, the edit, join and split |
+//! | [`chain`] | chain ids: parsing, resolution order, inheritance along a trace |
+//! | [`gateway`] | the domain as closed enums: operation, outcome, reasons, classification |
+//! | [`red`] | series, histograms, what is counted and when |
+//! | [`telemetry`] | logs, and our own counters through the `metrics` facade |
+//! | [`config`] | `collector-config.yaml` as types |
+//! | [`delivery`] | one destination each: coalescing, sending, retry |
+//! | [`pipeline`] | the one place where a request is walked, tagged, handed over, made safe and committed |
+//! | [`receiver`] | the gRPC door |
+//! | [`export`] | metrics out: Prometheus text |
+//! | [`admin`] | health and status |
+//! | [`service`] | puts the rooms together and runs them until told to stop |
+//! | [`sim`] | simulated gateways whose ground truth is known |
+//! | [`cli`] | the commands |
+
+pub mod admin;
+pub mod chain;
+pub mod cli;
+pub mod config;
+pub mod delivery;
+pub mod export;
+pub mod gateway;
+pub mod otlp;
+pub mod pipeline;
+pub mod receiver;
+pub mod red;
+pub mod service;
+pub mod sim;
+pub mod telemetry;

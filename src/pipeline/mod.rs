@@ -1,0 +1,1 @@
+//! The one place where a request is walked, tagged, handed over, made safe and committed.

@@ -1,0 +1,1 @@
+//! The gRPC door: admission, framing, decompression, status codes.

@@ -1,0 +1,47 @@
+//! A request's observations, before it is known whether they count.
+
+use std::sync::Arc;
+
+use crate::chain::ChainId;
+use crate::gateway::Measured;
+
+/// The values of the configured dimensions (`service.name`, `deployment.environment.name`, …) of one resource, in the
+/// order of the configuration; an absent attribute is the empty string.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Dims(pub Box<[Box<str>]>);
+
+/// One operation span, ready to be counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation {
+    /// Index into [`Stage::dims`].
+    pub dims: u32,
+    /// The span's chain; `None` is counted under `unknown`.
+    pub chain: Option<ChainId>,
+    /// What the span says.
+    pub measured: Measured,
+    /// End of the span, nanoseconds since the Unix epoch.
+    pub end_unix_nano: u64,
+    /// End minus start in nanoseconds; 0 when the end is before the start.
+    pub duration_nano: u64,
+    /// The trace, all zero when the span had none that is valid.
+    pub trace_id: [u8; 16],
+    /// The span, all zero when it had none that is valid.
+    pub span_id: [u8; 8],
+}
+
+/// All observations of one request. Made by the walk, reused from request to request, committed or forgotten as a whole.
+#[derive(Debug, Default)]
+pub struct Stage {
+    /// The dimension values of the request's resources.
+    pub dims: Vec<Arc<Dims>>,
+    /// The operation spans.
+    pub observations: Vec<Observation>,
+}
+
+impl Stage {
+    /// Forgets everything, keeps the memory.
+    pub fn clear(&mut self) {
+        self.dims.clear();
+        self.observations.clear();
+    }
+}

@@ -1,0 +1,1 @@
+//! Simulated gateways whose ground truth is known to the last span.

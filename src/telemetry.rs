@@ -1,0 +1,1 @@
+//! What chainspan says of itself: logs, and counters through the `metrics` facade.
