@@ -12,11 +12,7 @@ impl ChainId {
 
     /// The id `raw`, if it is in range.
     pub fn new(raw: u64) -> Option<Self> {
-        if raw > Self::MAX {
-            None
-        } else {
-            NonZeroU64::new(raw).map(Self)
-        }
+        if raw > Self::MAX { None } else { NonZeroU64::new(raw).map(Self) }
     }
 
     /// The id as a number.

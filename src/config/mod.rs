@@ -4,6 +4,6 @@
 mod types;
 
 pub use types::{
-    Chain, ChainInfo, Compression, Config, Destination, Gateway, LogEncoding, LogLevel, Logs,
-    Receiver, Retry, Role, Secret, Signals,
+    Chain, ChainInfo, Compression, Config, Destination, Gateway, LogEncoding, LogLevel, Logs, Receiver, Retry, Role,
+    Secret, Signals,
 };

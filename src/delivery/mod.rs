@@ -2,5 +2,7 @@
 //! here looks at what a span means.
 
 mod parcel;
+mod status;
 
 pub use parcel::{Parcel, Signal, Undelivered};
+pub use status::{Conservation, DestinationStatus};

@@ -13,11 +13,7 @@ impl WireError {
     /// The fault `fault` in `field` (a dotted path such as `resource_spans.scope_spans.spans.attributes`), `offset` bytes
     /// into the request body.
     pub fn new(field: &'static str, offset: usize, fault: WireFault) -> Self {
-        Self {
-            field,
-            offset,
-            fault,
-        }
+        Self { field, offset, fault }
     }
 
     /// Dotted path of the field.

@@ -1,0 +1,46 @@
+//! What a destination says of itself.
+
+use std::time::Duration;
+
+use crate::config::Role;
+
+/// Where every span handed to a destination is now. At every moment
+/// `accepted = delivered + rejected + in_flight + spilled + dead + discarded`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Conservation {
+    /// Taken in hand and not handed back to the client with an error.
+    pub accepted: u64,
+    /// Acknowledged by the destination.
+    pub delivered: u64,
+    /// Turned away by the destination's `partial_success`.
+    pub rejected: u64,
+    /// In memory: queued or being sent.
+    pub in_flight: u64,
+    /// On disk, waiting.
+    pub spilled: u64,
+    /// Among the dead letters.
+    pub dead: u64,
+    /// Given up: by an operator, or (debug destinations only) for want of room.
+    pub discarded: u64,
+}
+
+/// One destination at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DestinationStatus {
+    /// Component name, `otlp/datadog`.
+    pub name: String,
+    /// Whether acknowledgements wait for it.
+    pub role: Role,
+    /// Spans.
+    pub spans: Conservation,
+    /// Metrics and logs, in requests.
+    pub requests: Conservation,
+    /// Bytes queued or being sent.
+    pub queue_bytes: u64,
+    /// Age of the oldest parcel that still waits.
+    pub backlog_age: Option<Duration>,
+    /// Consecutive failed attempts; 0 when the last one succeeded.
+    pub failures: u32,
+    /// What the last failed attempt ended with, while `failures` is not 0.
+    pub last_error: Option<String>,
+}

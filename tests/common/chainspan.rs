@@ -1,0 +1,1 @@
+//! A real chainspan process with a configuration of its own.

@@ -1,0 +1,1 @@
+//! A destination that misbehaves by script.
