@@ -13,10 +13,27 @@
 //!                              attributes (9)*, events (11)*, links (13)*, status (15)
 //! ```
 
+mod attribute;
+mod edit;
+mod keys;
+mod outline;
+mod reader;
+mod schema;
+mod span;
+mod split;
 mod value;
 mod visit;
+mod walk;
 mod wire;
+mod write;
 
+pub use edit::{EditError, Edits, SpanEdits};
+pub use outline::{check_frame, count_items};
+pub use split::{Piece, halve, split};
 pub use value::Value;
 pub use visit::{AttributePlace, Container, SpanHead, SpanPlace, Visitor};
+pub use walk::{Walked, walk};
 pub use wire::{WireError, WireFault};
+
+#[cfg(test)]
+mod tests;

@@ -74,6 +74,9 @@ pub struct SpanHead<'a> {
 ///
 /// What a visitor was shown counts only when the walk returns `Ok`: a later byte may be malformed.
 pub trait Visitor<'a> {
+    /// The walk begins again, once at most: a resource, or a scope, stands behind what belongs to it. No exporter writes
+    /// it so, protobuf allows it. Nothing that was shown before counts.
+    fn restart(&mut self);
     /// A `ResourceSpans` begins.
     fn resource(&mut self) {}
     /// An attribute of its resource.

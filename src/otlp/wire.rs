@@ -1,5 +1,11 @@
 //! What can be wrong with the bytes of a request.
 
+/// How deep attribute values may nest: an attribute's own `AnyValue` is depth 1.
+pub(super) const VALUE_DEPTH: u32 = 64;
+
+/// How deep unknown groups may nest.
+pub(super) const GROUP_DEPTH: u32 = 64;
+
 /// Why a request is not a valid protobuf message of its type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} at byte {offset}: {fault}")]
@@ -21,7 +27,8 @@ impl WireError {
         self.field
     }
 
-    /// Bytes from the start of the request body.
+    /// Bytes from the start of the request body to where the fault begins: the first byte of the number or of the length
+    /// that is cut off or too large; else the tag of the field that may not be as it is.
     pub fn offset(&self) -> usize {
         self.offset
     }

@@ -1,0 +1,148 @@
+//! Attributes: `KeyValue` and the `AnyValue` in it, validated to the bottom and shown from the top.
+
+use super::reader::Reader;
+use super::schema::{AttributePaths, FIXED64, Field, LEN, VALUES, VARINT, any_value, key_value};
+use super::value::Value;
+use super::wire::{VALUE_DEPTH, WireError, WireFault};
+
+/// An attribute as it stands on the wire.
+pub(super) struct Attribute<'a> {
+    pub(super) key: &'a [u8],
+    /// Offset of the key's first byte in the body; some offset inside the attribute when it has no key.
+    pub(super) key_at: u32,
+    pub(super) value: Value<'a>,
+}
+
+/// Reads the `KeyValue` in `reader`.
+#[inline(always)]
+pub(super) fn read<'a>(reader: Reader<'a>, paths: &AttributePaths) -> Result<Attribute<'a>, WireError> {
+    read_key_value(reader, paths, 1)
+}
+
+/// `depth` is that of the `AnyValue` in it: 1 when the attribute stands in no other's value.
+#[inline(always)]
+fn read_key_value<'a>(mut reader: Reader<'a>, paths: &AttributePaths, depth: u32) -> Result<Attribute<'a>, WireError> {
+    let mut attribute = Attribute { key: &[], key_at: reader.offset(), value: Value::Empty };
+    while !reader.is_empty() {
+        let at = reader.position();
+        let tag = reader.tag(paths.attribute)?;
+        if tag == key_value::KEY {
+            attribute.key = reader.bytes(paths.key)?;
+            attribute.key_at = reader.offset() - attribute.key.len() as u32;
+        } else if tag == key_value::VALUE {
+            if depth > VALUE_DEPTH {
+                return Err(too_deep(paths, at));
+            }
+            let (value, _) = reader.message(paths.value)?;
+            // Several values are merged: one in which nothing is set does not hide the one before.
+            read_value(value, &mut attribute.value, paths, depth)?;
+        } else {
+            other_of_key_value(&mut reader, tag, at, paths)?;
+        }
+    }
+    Ok(attribute)
+}
+
+/// Reads an `AnyValue` over the one in `value`. The last field of the oneof wins.
+#[inline(always)]
+fn read_value<'a>(
+    mut reader: Reader<'a>,
+    value: &mut Value<'a>,
+    paths: &AttributePaths,
+    depth: u32,
+) -> Result<(), WireError> {
+    while !reader.is_empty() {
+        let at = reader.position();
+        let tag = reader.tag(paths.value)?;
+        *value = match tag {
+            any_value::STRING => Value::Str(reader.bytes(paths.value)?),
+            any_value::BOOL => Value::Bool(reader.varint(paths.value)? != 0),
+            any_value::INT => Value::Int(reader.varint(paths.value)? as i64),
+            any_value::DOUBLE => Value::Double(f64::from_bits(reader.fixed64(paths.value)?)),
+            any_value::ARRAY => {
+                let (list, _) = reader.message(paths.value)?;
+                check_array(list, paths, depth)?;
+                Value::Array(list.rest())
+            }
+            any_value::KV_LIST => {
+                let (list, _) = reader.message(paths.value)?;
+                check_kv_list(list, paths, depth)?;
+                Value::KvList(list.rest())
+            }
+            any_value::BYTES => Value::Bytes(reader.bytes(paths.value)?),
+            any_value::STRING_STRINDEX => {
+                reader.varint(paths.value)?;
+                Value::Empty
+            }
+            _ => {
+                other_of_value(&mut reader, tag, at, paths)?;
+                continue;
+            }
+        };
+    }
+    Ok(())
+}
+
+/// Reads the `ArrayValue` inside an `AnyValue` of depth `depth`.
+#[inline(never)]
+fn check_array(mut reader: Reader<'_>, paths: &AttributePaths, depth: u32) -> Result<(), WireError> {
+    while !reader.is_empty() {
+        let at = reader.position();
+        let tag = reader.tag(paths.value)?;
+        if tag != VALUES {
+            other_of_list(&mut reader, tag, at, paths)?;
+            continue;
+        }
+        if depth == VALUE_DEPTH {
+            return Err(too_deep(paths, at));
+        }
+        let (value, _) = reader.message(paths.value)?;
+        read_value(value, &mut Value::Empty, paths, depth + 1)?;
+    }
+    Ok(())
+}
+
+/// Reads the `KeyValueList` inside an `AnyValue` of depth `depth`.
+#[inline(never)]
+fn check_kv_list(mut reader: Reader<'_>, paths: &AttributePaths, depth: u32) -> Result<(), WireError> {
+    let inside = paths.inside_value();
+    while !reader.is_empty() {
+        let at = reader.position();
+        let tag = reader.tag(paths.value)?;
+        if tag != VALUES {
+            other_of_list(&mut reader, tag, at, paths)?;
+            continue;
+        }
+        let (item, _) = reader.message(paths.value)?;
+        read_key_value(item, &inside, depth + 1)?;
+    }
+    Ok(())
+}
+
+#[cold]
+fn too_deep(paths: &AttributePaths, at: usize) -> WireError {
+    WireError::new(paths.value, at, WireFault::TooDeep(VALUE_DEPTH))
+}
+
+fn other_of_key_value(reader: &mut Reader<'_>, tag: u32, at: usize, paths: &AttributePaths) -> Result<(), WireError> {
+    let known = [
+        Field { number: 1, wire_type: LEN, path: paths.key },
+        Field { number: 2, wire_type: LEN, path: paths.value },
+        Field { number: 3, wire_type: VARINT, path: paths.key_strindex },
+    ];
+    reader.other(tag, at, paths.attribute, &known)
+}
+
+fn other_of_value(reader: &mut Reader<'_>, tag: u32, at: usize, paths: &AttributePaths) -> Result<(), WireError> {
+    let types = [LEN, VARINT, VARINT, FIXED64, LEN, LEN, LEN, VARINT];
+    let mut number = 0;
+    let known = types.map(|wire_type| {
+        number += 1;
+        Field { number, wire_type, path: paths.value }
+    });
+    reader.other(tag, at, paths.value, &known)
+}
+
+fn other_of_list(reader: &mut Reader<'_>, tag: u32, at: usize, paths: &AttributePaths) -> Result<(), WireError> {
+    reader.other(tag, at, paths.value, &[Field { number: 1, wire_type: LEN, path: paths.value }])
+}

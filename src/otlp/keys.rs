@@ -1,0 +1,143 @@
+//! Whether a span has the same attribute key twice: exact, without allocating, a few nanoseconds a key.
+//!
+//! The keys of a span go into a small hash table of offsets. The table is never cleared: spans come in ascending order, so
+//! an offset before the span's own start is that of an earlier span, and its slot is free. A span whose keys do not find
+//! room (many keys, or keys chosen to collide) is counted again, by [`crowded`], with keyed hashes.
+
+use std::hash::{BuildHasher, RandomState};
+
+use super::attribute;
+use super::reader::Reader;
+use super::schema::{SPAN_ATTRIBUTES, span};
+use super::visit::Container;
+
+/// Slots for 128 attributes, OpenTelemetry's default limit, with room to spare. A power of two.
+const SLOTS: usize = 512;
+/// How many slots a key may try.
+const PROBES: usize = 8;
+
+/// Keys are compared among this many attributes of a span, so that a hostile span costs no more than linear time.
+const MOST_ATTRIBUTES: usize = 8_192;
+/// Slots of the large table, and how many keys at most it is meant to hold at a time.
+const MANY_SLOTS: usize = 4_096;
+const MANY_KEYS: usize = 2_048;
+
+/// A key by its offsets in the body.
+type Place = (u32, u32);
+
+/// The keys of the span being walked.
+pub(super) struct Keys {
+    slots: [Place; SLOTS],
+    /// Offset of the span: slots with smaller offsets are free.
+    span: u32,
+    duplicate: bool,
+    crowded: bool,
+}
+
+impl Keys {
+    pub(super) fn new() -> Self {
+        Self { slots: [(0, 0); SLOTS], span: 0, duplicate: false, crowded: false }
+    }
+
+    /// Begins a span that starts at offset `start`, which is greater than 0 and than those before.
+    #[inline(always)]
+    pub(super) fn begin(&mut self, start: u32) {
+        self.span = start;
+        self.duplicate = false;
+        self.crowded = false;
+    }
+
+    /// Takes in `key`, which stands at offset `at` of `body`.
+    #[inline(always)]
+    pub(super) fn see(&mut self, body: &[u8], key: &[u8], at: u32) {
+        let hash = hash(key);
+        for probe in 0..PROBES {
+            let slot = &mut self.slots[(hash + probe) % SLOTS];
+            if slot.0 < self.span {
+                *slot = (at, at + key.len() as u32);
+                return;
+            }
+            if is_at(body, *slot, key) {
+                self.duplicate = true;
+                return;
+            }
+        }
+        self.crowded = true;
+    }
+
+    /// Whether the span that ends here, and stands at `place`, had the same key twice.
+    #[inline(always)]
+    pub(super) fn duplicate(&self, body: &[u8], place: Container) -> bool {
+        self.duplicate || (self.crowded && crowded(body, place))
+    }
+}
+
+#[inline(always)]
+fn is_at(body: &[u8], place: Place, key: &[u8]) -> bool {
+    body.get(place.0 as usize..place.1 as usize) == Some(key)
+}
+
+/// Length, beginning and end of a key tell most keys apart.
+#[inline(always)]
+fn hash(key: &[u8]) -> usize {
+    let ends = if let (Some(first), Some(last)) = (key.first_chunk(), key.last_chunk()) {
+        u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29)
+    } else if let (Some(first), Some(last)) = (key.first_chunk(), key.last_chunk()) {
+        u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+    } else {
+        key.iter().fold(0, |all, byte| all << 8 | u64::from(*byte))
+    };
+    // The upper bits of the product depend on all the lower bits; nine of them number the slots.
+    ((ends ^ key.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 55) as usize
+}
+
+/// The same question with a larger table and hashes that nobody can foresee. A span with more keys than the table holds
+/// is gone through several times, each time for the keys of one class.
+#[cold]
+#[inline(never)]
+fn crowded(body: &[u8], place: Container) -> bool {
+    let hasher = RandomState::new();
+    let classes = keys(body, place).count().div_ceil(MANY_KEYS).max(1);
+    (0..classes).any(|class| {
+        let mut slots: [Place; MANY_SLOTS] = [(0, 0); MANY_SLOTS];
+        keys(body, place).any(|(key, at)| {
+            let hash = hasher.hash_one(key) as usize;
+            if hash / MANY_SLOTS % classes != class {
+                return false;
+            }
+            for probe in 0..MANY_SLOTS {
+                let slot = &mut slots[(hash + probe) % MANY_SLOTS];
+                if slot.0 == 0 {
+                    *slot = (at, at + key.len() as u32);
+                    return false;
+                }
+                if is_at(body, *slot, key) {
+                    return true;
+                }
+            }
+            false
+        })
+    })
+}
+
+/// The attribute keys of a span that has been walked, with their offsets.
+fn keys(body: &[u8], place: Container) -> impl Iterator<Item = (&[u8], u32)> {
+    let mut reader = Reader::range(body, place.start, place.end);
+    std::iter::from_fn(move || {
+        let reader = reader.as_mut()?;
+        loop {
+            if reader.is_empty() {
+                return None;
+            }
+            let at = reader.position();
+            let tag = reader.tag(span::PATH).ok()?;
+            if tag == span::attributes::TAG {
+                let (attribute, _) = reader.message(span::attributes::PATH).ok()?;
+                let attribute = attribute::read(attribute, &SPAN_ATTRIBUTES).ok()?;
+                return Some((attribute.key, attribute.key_at));
+            }
+            reader.other(tag, at, span::PATH, span::FIELDS).ok()?;
+        }
+    })
+    .take(MOST_ATTRIBUTES)
+}
