@@ -1,7 +1,28 @@
 //! Chain ids: how they are written, where they are looked for, and how a span without one takes its trace's.
 //!
-//! Pure computation over borrowed bytes: no sockets, no configuration files, no clock of its own.
+//! Pure computation over borrowed bytes: no sockets, no configuration files, no clock of its own. A wrong tag is worse
+//! than none: nothing here guesses.
+//!
+//! ```text
+//! attribute ─► Keys::rank ─► Found (span, scope, resource) ─► Resolved::own ─► RequestTraces::note
+//!                  after the walk: RequestTraces::settle (with Traces) ─► RequestTraces::inherited ─► Resolved::or_trace
+//! attribute "chain_id" ─► OwnTag ─► TagPlan, once the chain is known
+//! ```
 
 mod id;
+mod keys;
+mod known;
+mod request;
+mod resolve;
+mod set;
+mod sync;
+mod tag;
+mod traces;
 
-pub use id::ChainId;
+pub use id::{Canonical, ChainId, ParseChainIdError, is_canonical};
+pub use keys::{DEFAULT_KEYS, Keys};
+pub use known::{KNOWN_CHAINS, KnownChain, known};
+pub use request::RequestTraces;
+pub use resolve::{Found, Resolved, Source};
+pub use tag::{OwnTag, TAG_KEY, TagPlan};
+pub use traces::{Lookup, Recorded, Traces, valid_trace_id};

@@ -1,11 +1,49 @@
 //! The domain: what the spans of an AVS gateway mean, as closed sets.
 //!
-//! Pure computation over borrowed bytes: no sockets, no configuration files, no allocation per span.
+//! Pure computation over borrowed bytes: no sockets, no configuration files, no allocation per span. Each closed set has
+//! one table, from which parsing, printing, the docs and the tests follow. Task ids, addresses, hashes and error texts
+//! never leave this room as labels.
+//!
+//! ```text
+//! attribute ─► Facts ─┐
+//! SpanHead ───────────┼─► classify ─► Measured (operation, outcome, reason, figures), or nothing
+//! Names ──────────────┘
+//! ```
 
+mod classify;
+mod facts;
+mod family;
+mod figures;
+mod hints;
+mod key;
+mod label;
 mod measured;
+mod names;
+mod number;
 mod operation;
+mod outcome;
+mod quorum;
 mod reason;
+mod text;
+mod tx;
+mod verdict;
+mod webhook;
 
-pub use measured::{Measured, OutcomeClass, Reason};
+pub use classify::{classify, measure, operation};
+pub use facts::{BreakerState, Facts};
+pub use figures::has_bad_figure;
+pub use hints::Hints;
+pub use measured::{Count, Detail, Measured, Seconds};
+pub use names::Names;
 pub use operation::Operation;
-pub use reason::{QuorumReason, TxReason, WebhookStatus};
+pub use outcome::{Outcome, OutcomeClass};
+pub use quorum::{QuorumClass, QuorumReason};
+pub use reason::{OTHER, Reason};
+pub use text::Text;
+pub use tx::{TxClass, TxReason};
+pub use webhook::WebhookStatus;
+
+/// The snippets of the span convention compile: the page is a doc test.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/span-convention.md")]
+struct SpanConvention;

@@ -1,12 +1,141 @@
 //! The five operations of a gateway.
 
+use super::label::same_label;
+
 /// What a gateway does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs)]
 pub enum Operation {
+    /// One task, from its request to its answer.
     Task,
+    /// The task is sent to the operators.
     TaskBroadcast,
+    /// Their BLS signatures are collected until a quorum of stake has signed.
     BlsAggregation,
+    /// The result goes into a transaction, alone or in a batch.
     TxSubmission,
+    /// A failure is reported to the caller's webhook.
     WebhookDelivery,
+}
+
+struct Row {
+    operation: Operation,
+    label: &'static str,
+    datadog_name: &'static str,
+    usual_kind: &'static str,
+    span_names: &'static [&'static str],
+}
+
+const ROWS: [Row; 5] = [
+    Row {
+        operation: Operation::Task,
+        label: "task",
+        datadog_name: "gateway.task",
+        usual_kind: "SERVER / INTERNAL",
+        span_names: &["process task", "process_task", "create_task", "handle_task"],
+    },
+    Row {
+        operation: Operation::TaskBroadcast,
+        label: "task_broadcast",
+        datadog_name: "gateway.task_broadcast",
+        usual_kind: "PRODUCER",
+        span_names: &["broadcast task", "task broadcast", "broadcast_task", "task.broadcast", "gateway.task.broadcast"],
+    },
+    Row {
+        operation: Operation::BlsAggregation,
+        label: "bls_aggregation",
+        datadog_name: "gateway.bls_aggregation",
+        usual_kind: "INTERNAL",
+        span_names: &[
+            "aggregate signatures",
+            "bls aggregation",
+            "aggregate_signatures",
+            "bls.aggregate",
+            "gateway.bls.aggregate",
+        ],
+    },
+    Row {
+        operation: Operation::TxSubmission,
+        label: "tx_submission",
+        datadog_name: "gateway.tx_submission",
+        usual_kind: "CLIENT / INTERNAL",
+        span_names: &[
+            "submit transaction",
+            "tx submission",
+            "submit_transaction",
+            "submit_tx",
+            "tx.submit",
+            "gateway.tx.submit",
+        ],
+    },
+    Row {
+        operation: Operation::WebhookDelivery,
+        label: "webhook_delivery",
+        datadog_name: "gateway.webhook_delivery",
+        usual_kind: "INTERNAL / CLIENT",
+        span_names: &[
+            "deliver webhook",
+            "webhook delivery",
+            "deliver_webhook",
+            "webhook.deliver",
+            "gateway.webhook.deliver",
+        ],
+    },
+];
+
+impl Operation {
+    /// All of them; the position is [`Operation::index`].
+    pub const ALL: [Self; 5] =
+        [Self::Task, Self::TaskBroadcast, Self::BlsAggregation, Self::TxSubmission, Self::WebhookDelivery];
+
+    /// Position in [`Operation::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    fn row(self) -> &'static Row {
+        &ROWS[self.index()]
+    }
+
+    /// The value of `avs.operation`, the metric label, and the key in the configuration.
+    pub fn label(self) -> &'static str {
+        self.row().label
+    }
+
+    /// The operation with that label, written in any case.
+    pub fn from_label(label: &[u8]) -> Option<Self> {
+        ROWS.iter().find(|row| same_label(row.label, label)).map(|row| row.operation)
+    }
+
+    /// What Datadog shows as the operation's name: `gateway.` and the label.
+    pub fn datadog_name(self) -> &'static str {
+        self.row().datadog_name
+    }
+
+    /// The span names that mean this operation without any configuration.
+    pub fn span_names(self) -> &'static [&'static str] {
+        self.row().span_names
+    }
+
+    /// The span kinds a gateway usually gives it, for people.
+    pub fn usual_kind(self) -> &'static str {
+        self.row().usual_kind
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table is in the order of the enum, so that an index finds its row; labels come back.
+    #[test]
+    fn each_operation_finds_its_row() {
+        for (index, operation) in Operation::ALL.into_iter().enumerate() {
+            assert_eq!(operation.index(), index);
+            assert_eq!(operation.row().operation, operation);
+            assert_eq!(Operation::from_label(operation.label().as_bytes()), Some(operation));
+            assert_eq!(operation.datadog_name(), format!("gateway.{}", operation.label()));
+        }
+        assert_eq!(Operation::from_label(b"handle_new_signature"), None);
+        assert_eq!(Operation::from_label(b""), None);
+    }
 }

@@ -1,0 +1,102 @@
+//! Which chain each trace of one request belongs to: the first place where a span without a chain looks.
+
+use std::collections::hash_map::Entry;
+use std::fmt;
+
+use hashbrown::DefaultHashBuilder;
+
+use super::set::{AMBIGUOUS, UNKNOWN};
+use super::{ChainId, Lookup, Traces};
+
+/// More room than this is given back after a request, so that one huge request does not hold it.
+const KEEP_TRACES: usize = 16 * 1024;
+
+/// The traces of one request, reused from request to request. It holds at most one entry per span that was noted.
+#[derive(Default)]
+pub struct RequestTraces {
+    states: std::collections::HashMap<u128, u64, DefaultHashBuilder>,
+    /// The spans of a trace mostly come one after the other.
+    last: Option<(u128, ChainId)>,
+}
+
+impl RequestTraces {
+    /// Forgets the request, keeps the memory.
+    pub fn clear(&mut self) {
+        self.states.clear();
+        self.states.shrink_to(KEEP_TRACES);
+        self.last = None;
+    }
+
+    /// Notes that a span of the trace `id` (see [`super::valid_trace_id`]) has `chain` from its own attributes, its
+    /// scope's or its resource's.
+    #[inline]
+    pub fn note(&mut self, id: &[u8; 16], chain: ChainId) {
+        let id = u128::from_be_bytes(*id);
+        if self.last != Some((id, chain)) {
+            self.last = Some((id, chain));
+            self.insert(id, chain);
+        }
+    }
+
+    fn insert(&mut self, id: u128, chain: ChainId) {
+        match self.states.entry(id) {
+            Entry::Vacant(entry) => {
+                entry.insert(chain.get());
+            }
+            Entry::Occupied(mut entry) if *entry.get() != chain.get() => {
+                entry.insert(AMBIGUOUS);
+            }
+            Entry::Occupied(_) => {}
+        }
+    }
+
+    /// How many traces were noted.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.states.len()
+    }
+
+    /// Whether no trace was noted.
+    pub fn is_empty(&self) -> bool {
+        self.states.is_empty()
+    }
+
+    /// What the request's spans of the trace `id` have shown.
+    pub fn get(&self, id: &[u8; 16]) -> Lookup {
+        Lookup::from_state(self.states.get(&u128::from_be_bytes(*id)).copied().unwrap_or(UNKNOWN))
+    }
+
+    /// Records at `now` (milliseconds) what the request has shown in `traces`, and takes over what is known from there: a
+    /// trace that showed another chain in an earlier request is ambiguous from here on. The answer is how many traces
+    /// became ambiguous. Called once, after every span of the request was noted.
+    pub fn settle(&mut self, traces: &Traces, now: u64) -> u32 {
+        let mut became_ambiguous = 0;
+        for (id, state) in &mut self.states {
+            let recorded = traces.record_all(&id.to_be_bytes(), Lookup::from_state(*state), now);
+            *state = recorded.now.state();
+            became_ambiguous += u32::from(recorded.became_ambiguous);
+        }
+        self.last = None;
+        became_ambiguous
+    }
+
+    /// What a span of the trace `id` without a chain inherits, after [`RequestTraces::settle`]: from this request, else
+    /// from earlier ones.
+    pub fn inherited(&self, id: &[u8; 16], traces: &Traces, now: u64) -> Lookup {
+        match self.get(id) {
+            Lookup::Unknown => traces.lookup(id, now),
+            known => known,
+        }
+    }
+
+    /// Every trace that was noted with what it has shown, each once: for [`Traces::record_all`].
+    pub fn iter(&self) -> impl Iterator<Item = ([u8; 16], Lookup)> {
+        self.states.iter().map(|(id, &state)| (id.to_be_bytes(), Lookup::from_state(state)))
+    }
+}
+
+impl fmt::Debug for RequestTraces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestTraces").field("traces", &self.states.len()).finish()
+    }
+}

@@ -1,0 +1,192 @@
+//! What the attributes of one span say, gathered while the walk shows them and not read before it is known whether the
+//! span is an operation.
+
+use super::key::Key;
+use super::number;
+use crate::otlp::Value;
+
+/// How many error messages of a span's events are kept: the newest ones.
+const MESSAGES: usize = 4;
+
+/// The facts of one span. Made once per request, cleared from span to span; it borrows from the request's bytes and
+/// allocates nothing. Of an attribute that occurs twice the first counts.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// Bit `n`: the span has the attribute with the key number `n`.
+    present: u32,
+    /// Bit `n`: and a value for it is in `values`.
+    known: u32,
+    values: [Value<'a>; Key::ALL.len()],
+    messages: [&'a [u8]; MESSAGES],
+    message_count: usize,
+}
+
+/// The state of a circuit breaker of the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum BreakerState {
+    /// Requests pass.
+    Closed,
+    /// One is tried.
+    HalfOpen,
+    /// None pass.
+    Open,
+}
+
+impl BreakerState {
+    /// The state with that label (`closed`, `half_open`, `open`), written in any case.
+    pub fn from_label(label: &[u8]) -> Option<Self> {
+        [(Self::Closed, "closed"), (Self::HalfOpen, "half_open"), (Self::Open, "open")]
+            .into_iter()
+            .find(|(_, known)| known.as_bytes().eq_ignore_ascii_case(label))
+            .map(|(state, _)| state)
+    }
+}
+
+impl Default for Facts<'_> {
+    fn default() -> Self {
+        Self {
+            present: 0,
+            known: 0,
+            values: [Value::Empty; Key::ALL.len()],
+            messages: [&[]; MESSAGES],
+            message_count: 0,
+        }
+    }
+}
+
+impl<'a> Facts<'a> {
+    /// No facts yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets the span.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.present = 0;
+        self.known = 0;
+        self.message_count = 0;
+    }
+
+    /// Takes an attribute of the span.
+    #[inline]
+    pub fn attribute(&mut self, key: &[u8], value: Value<'a>) {
+        if let Some(key) = Key::find(key) {
+            self.take(key, value);
+        }
+    }
+
+    fn take(&mut self, key: Key, value: Value<'a>) {
+        let bit = 1 << key as u32;
+        self.present |= bit;
+        if self.known & bit == 0 && !matches!(value, Value::Empty) {
+            self.known |= bit;
+            self.values[key as usize] = value;
+        }
+    }
+
+    /// Takes an attribute of one of the span's events.
+    #[inline]
+    pub fn event_attribute(&mut self, key: &[u8], value: Value<'a>) {
+        if key == b"exception.message"
+            && let Value::Str(message) = value
+        {
+            self.messages[self.message_count % MESSAGES] = message;
+            self.message_count += 1;
+        }
+    }
+
+    /// `evm.tx.nonce_pending` minus `evm.tx.nonce_latest`, when both are there.
+    pub fn nonce_gap(&self) -> Option<i64> {
+        self.int(Key::NoncePending)?.checked_sub(self.int(Key::NonceLatest)?)
+    }
+
+    /// `evm.signer.alias`.
+    pub fn signer_alias(&self) -> Option<&'a [u8]> {
+        self.text(Key::SignerAlias)
+    }
+
+    /// `circuit_breaker.state`.
+    pub fn breaker_state(&self) -> Option<BreakerState> {
+        BreakerState::from_label(self.text(Key::BreakerState)?)
+    }
+
+    /// `circuit_breaker.target`.
+    pub fn breaker_target(&self) -> Option<&'a [u8]> {
+        self.text(Key::BreakerTarget)
+    }
+
+    /// Whether the span has the attribute, even without a value.
+    #[inline]
+    pub(super) fn has_any(&self, key: Key) -> bool {
+        self.present & (1 << key as u32) != 0
+    }
+
+    /// Whether the span has the attribute with a value.
+    #[inline]
+    fn has(&self, key: Key) -> bool {
+        self.known & (1 << key as u32) != 0
+    }
+
+    #[inline]
+    pub(super) fn value(&self, key: Key) -> Option<Value<'a>> {
+        self.has(key).then(|| self.values[key as usize])
+    }
+
+    /// The attribute as a text that is not blank, without the space around it.
+    #[inline]
+    pub(super) fn text(&self, key: Key) -> Option<&'a [u8]> {
+        match self.value(key)? {
+            Value::Str(text) => Some(text.trim_ascii()).filter(|text| !text.is_empty()),
+            _ => None,
+        }
+    }
+
+    /// Whether the attribute says something: it has a value, and one that is not a blank string.
+    pub(super) fn is_set(&self, key: Key) -> bool {
+        match self.value(key) {
+            None => false,
+            Some(Value::Str(text)) => !text.trim_ascii().is_empty(),
+            Some(_) => true,
+        }
+    }
+
+    pub(super) fn int(&self, key: Key) -> Option<i64> {
+        number::int(self.value(key)?)
+    }
+
+    pub(super) fn double(&self, key: Key) -> Option<f64> {
+        number::double(self.value(key)?)
+    }
+
+    pub(super) fn flag(&self, key: Key) -> Option<bool> {
+        number::flag(self.value(key)?)
+    }
+
+    /// `avs.quorum.signed_stake_ratio`, else signed by total stake; from 0 to 1.
+    pub(super) fn signed_stake_ratio(&self) -> Option<f64> {
+        let share = |ratio: &f64| (0.0..=1.0).contains(ratio);
+        self.double(Key::SignedStakeRatio).filter(share).or_else(|| {
+            let signed = number::stake(self.value(Key::SignedStake)?)?;
+            let total = number::stake(self.value(Key::TotalStake)?)?;
+            Some(signed / total).filter(share)
+        })
+    }
+
+    /// `avs.quorum.threshold`, a percentage, as a ratio. What lies between 0 and 1 percent is a ratio that was put where
+    /// a percentage belongs, and is not taken for either.
+    pub(super) fn threshold(&self) -> Option<f64> {
+        let percent = self.double(Key::Threshold)?;
+        (percent == 0.0 || (1.0..=100.0).contains(&percent)).then_some(percent / 100.0)
+    }
+
+    /// The messages of the span's exceptions, the newest first.
+    pub(super) fn messages(&self) -> impl Iterator<Item = &'a [u8]> {
+        let oldest = self.message_count.saturating_sub(MESSAGES);
+        (oldest..self.message_count).rev().map(|at| self.messages[at % MESSAGES])
+    }
+
+    pub(super) fn has_messages(&self) -> bool {
+        self.message_count > 0
+    }
+}

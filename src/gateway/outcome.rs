@@ -1,0 +1,169 @@
+//! How operations end: which outcomes each operation has, and what they count as.
+
+use super::Operation;
+use super::label::same_label;
+
+/// A value of `avs.outcome`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Outcome {
+    /// The quorum signed that the policy allows it.
+    Allow,
+    /// The quorum signed that the policy denies it: a success, the gateway did its work.
+    Deny,
+    /// It had been done already.
+    Duplicate,
+    /// It was not done.
+    Failed,
+    /// It was not done in time.
+    Timeout,
+    /// It was called off.
+    Cancelled,
+    /// The task went out.
+    Sent,
+    /// The quorum was reached.
+    Reached,
+    /// The transaction is in a block.
+    Confirmed,
+    /// Some items of the batch are.
+    Partial,
+    /// The webhook was answered.
+    Delivered,
+    /// Webhooks are switched off.
+    Disabled,
+}
+
+/// How an operation ended, as the metric label `outcome` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum OutcomeClass {
+    /// The operation did what it is for (a policy "deny" is one).
+    Success,
+    /// It did not.
+    Failure,
+    /// Neither: it was called off, or was switched off.
+    Cancelled,
+}
+
+impl OutcomeClass {
+    /// All of them; the position is [`OutcomeClass::index`].
+    pub const ALL: [Self; 3] = [Self::Success, Self::Failure, Self::Cancelled];
+
+    /// Position in [`OutcomeClass::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+const LABELS: [(Outcome, &str); 12] = [
+    (Outcome::Allow, "allow"),
+    (Outcome::Deny, "deny"),
+    (Outcome::Duplicate, "duplicate"),
+    (Outcome::Failed, "failed"),
+    (Outcome::Timeout, "timeout"),
+    (Outcome::Cancelled, "cancelled"),
+    (Outcome::Sent, "sent"),
+    (Outcome::Reached, "reached"),
+    (Outcome::Confirmed, "confirmed"),
+    (Outcome::Partial, "partial"),
+    (Outcome::Delivered, "delivered"),
+    (Outcome::Disabled, "disabled"),
+];
+
+/// The outcomes of each operation: successes, failures, and what is neither.
+type Row = (Operation, &'static [Outcome], &'static [Outcome], &'static [Outcome]);
+
+const ROWS: [Row; 5] = [
+    (
+        Operation::Task,
+        &[Outcome::Allow, Outcome::Deny, Outcome::Duplicate],
+        &[Outcome::Failed, Outcome::Timeout],
+        &[Outcome::Cancelled],
+    ),
+    (Operation::TaskBroadcast, &[Outcome::Sent], &[Outcome::Failed], &[Outcome::Cancelled]),
+    (Operation::BlsAggregation, &[Outcome::Reached], &[Outcome::Failed], &[Outcome::Cancelled]),
+    (
+        Operation::TxSubmission,
+        &[Outcome::Confirmed, Outcome::Duplicate, Outcome::Partial],
+        &[Outcome::Failed],
+        &[Outcome::Cancelled],
+    ),
+    (Operation::WebhookDelivery, &[Outcome::Delivered], &[Outcome::Failed], &[Outcome::Disabled]),
+];
+
+/// [`ROWS`] turned round: operation, outcome, class.
+const CLASSES: [[Option<OutcomeClass>; LABELS.len()]; ROWS.len()] = {
+    let mut classes = [[None; LABELS.len()]; ROWS.len()];
+    let mut row = 0;
+    while row < ROWS.len() {
+        let (_, success, failure, neither) = ROWS[row];
+        let columns = [success, failure, neither];
+        let mut column = 0;
+        while column < columns.len() {
+            let mut at = 0;
+            while at < columns[column].len() {
+                classes[row][columns[column][at] as usize] = Some(OutcomeClass::ALL[column]);
+                at += 1;
+            }
+            column += 1;
+        }
+        row += 1;
+    }
+    classes
+};
+
+impl Outcome {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        LABELS.iter().map(|&(outcome, _)| outcome)
+    }
+
+    /// The value of `avs.outcome`.
+    pub fn label(self) -> &'static str {
+        LABELS[self as usize].1
+    }
+
+    /// The outcome with that label, written in any case.
+    pub fn from_label(label: &[u8]) -> Option<Self> {
+        LABELS.iter().find(|(_, known)| same_label(known, label)).map(|&(outcome, _)| outcome)
+    }
+
+    /// The outcomes `operation` can have, of one class.
+    pub fn of(operation: Operation, class: OutcomeClass) -> &'static [Self] {
+        let (_, success, failure, neither) = ROWS[operation.index()];
+        match class {
+            OutcomeClass::Success => success,
+            OutcomeClass::Failure => failure,
+            OutcomeClass::Cancelled => neither,
+        }
+    }
+
+    /// What this outcome counts as on `operation`; `None` if the operation cannot end so.
+    pub fn class(self, operation: Operation) -> Option<OutcomeClass> {
+        CLASSES[operation.index()][self as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tables are in the order of their enums, and labels come back.
+    #[test]
+    fn the_tables_are_in_order() {
+        for (index, outcome) in Outcome::all().enumerate() {
+            assert_eq!(outcome as usize, index);
+            assert_eq!(Outcome::from_label(outcome.label().as_bytes()), Some(outcome));
+        }
+        for (index, row) in ROWS.iter().enumerate() {
+            assert_eq!(row.0.index(), index);
+        }
+    }
+}
