@@ -64,10 +64,29 @@ pub struct Gateway {
     pub operations: BTreeMap<String, Vec<String>>,
     /// Chains that always keep their own label.
     pub chains: BTreeMap<ChainId, ChainInfo>,
-    /// How many chains get a label of their own; the rest share `other`.
+    /// How many more chains get a label of their own; the rest share `other`.
     pub max_chains: usize,
     /// How many series there may be.
     pub max_series: usize,
+    /// After how long a series that nothing is counted in is forgotten.
+    pub series_idle: Duration,
+    /// How many exemplars a duration series keeps per window, 0 to 4.
+    pub exemplars: usize,
+    /// When a chain is degraded or down.
+    pub health: Health,
+    /// Whether measurements sent over OTLP say which chainspan they come from.
+    pub instance: bool,
+}
+
+/// `connectors.gateway.health`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Health {
+    /// Failed operations among all, 0 to 1, above which a chain is degraded.
+    pub error_ratio: f64,
+    /// Missed quorums among all aggregations, 0 to 1, above which a chain is degraded.
+    pub quorum_failure_ratio: f64,
+    /// How long a chain may go on trying without a success before it is down.
+    pub no_success: Duration,
 }
 
 /// What the configuration says of one chain.
@@ -100,6 +119,8 @@ pub struct Destination {
     pub retry: Retry,
     /// Whether an acknowledgement waits for this destination.
     pub role: Role,
+    /// How measurements are sent there.
+    pub temporality: Temporality,
     /// Which signals it takes.
     pub signals: Signals,
 }
@@ -113,6 +134,8 @@ pub struct Signals {
     pub metrics: bool,
     /// `pipelines.logs`.
     pub logs: bool,
+    /// `pipelines.metrics/gateway`: what is measured here.
+    pub derived: bool,
 }
 
 /// A value that never shows itself in logs, errors or `Debug`.
@@ -157,6 +180,15 @@ pub struct Retry {
     pub max_interval: Duration,
     /// After which a batch is given up; `None`: never.
     pub max_elapsed_time: Option<Duration>,
+}
+
+/// `temporality` of an exporter: what the points of `metrics/gateway` count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Temporality {
+    /// What happened within a window: for the Datadog agent.
+    Delta,
+    /// Running totals: for backends that want them.
+    Cumulative,
 }
 
 /// `role` of an exporter.
