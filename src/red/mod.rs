@@ -3,7 +3,191 @@
 //! Observations are *staged* while a request is walked, and *committed* when it is answered with success: whoever commits
 //! takes a shard that nobody else holds, adds the whole stage to it, and lets go. Nobody waits for anybody. A snapshot
 //! takes each shard's sums away in one move, so what it shows never tears.
+//!
+//! ```text
+//! Stage ──commit──► a free shard: key → cell ──collect──► books: totals ──► Snapshot: series by metric
+//!                        │ first time a key is met
+//!                        ▼
+//!                    registry: dimensions, chains and series, each up to its limit
+//! ```
+//!
+//! A *cell* counts one combination of dimensions, chain, operation, outcome, reason and webhook status: one lookup per
+//! operation span. The *series* of the [catalogue](Metric) are made from cells when somebody looks. Pure computation: no
+//! sockets, no clock, no configuration file; and nothing in here may allocate or take a contended lock per observation
+//! once its key is known.
 
+mod books;
+mod bounds;
+mod catalogue;
+mod cell;
+mod exemplars;
+mod gauge;
+mod health;
+mod histogram;
+mod key;
+mod labels;
+mod ledger;
+mod registry;
+mod scale;
+mod shard;
+mod snapshot;
 mod stage;
+mod sync;
+mod window;
 
-pub use stage::{Dims, Observation, Stage};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+pub use books::ChainState;
+pub use bounds::{Bounds, decimal};
+pub use catalogue::{Attribute, Entry, Instrument, Metric};
+pub use health::{Cause, Health, Thresholds};
+pub use histogram::{DurationHistogram, FixedHistogram};
+pub use labels::{Attributes, ChainLabel, Part, Subject};
+pub use snapshot::{ChainSummary, Exemplar, Family, Series, Snapshot, Value};
+pub use stage::{Dims, Observation, Reading, Stage, State};
+pub use window::{WINDOW_NANO, Window};
+
+use crate::chain::ChainId;
+use books::{Books, Rules};
+use registry::Registry;
+use shard::Shards;
+use window::Turn;
+
+/// How a [`Red`] is made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Prefix of every metric, dotted: `avs.gateway`.
+    pub namespace: String,
+    /// Resource attributes that are dimensions of every metric, in the order of [`Dims`].
+    pub dimensions: Vec<String>,
+    /// Chains that always keep their own label.
+    pub chains: BTreeSet<ChainId>,
+    /// How many more chains get a label of their own; the rest share `other`. With the configured ones at most 65,534.
+    pub max_chains: usize,
+    /// How many series there may be, series of last resort included: for them, one per metric and chain label is kept
+    /// free, or half of the limit if that is less.
+    pub max_series: usize,
+    /// How many threads commit at the same time: the worker threads. More may, but then they may have to look twice.
+    pub committers: usize,
+    /// When counting begins, nanoseconds since the Unix epoch. No window begins earlier, so that those of the process
+    /// before this one are not touched.
+    pub start_unix_nano: u64,
+    /// After how long without an update a series is retired.
+    pub series_idle: Duration,
+    /// How many exemplars a duration's series keeps per window: 0 to 4.
+    pub exemplars: usize,
+    /// When a chain is not healthy.
+    pub health: Thresholds,
+    /// The same for the chains that have their own.
+    pub chain_health: BTreeMap<ChainId, Thresholds>,
+}
+
+/// What the gateways did, counted. Shared by all who commit and all who look.
+#[derive(Debug)]
+pub struct Red {
+    registry: Registry,
+    shards: Shards,
+    turn: Turn,
+    exemplars: usize,
+    books: sync::Mutex<Books>,
+}
+
+impl Default for Settings {
+    /// What an empty configuration means, for one committing thread; counting begins at the epoch.
+    fn default() -> Self {
+        Self {
+            namespace: "avs.gateway".to_owned(),
+            dimensions: vec!["service.name".to_owned(), "deployment.environment.name".to_owned()],
+            chains: BTreeSet::new(),
+            max_chains: 64,
+            max_series: 4_096,
+            committers: 1,
+            start_unix_nano: 0,
+            series_idle: Duration::from_secs(15 * 60),
+            exemplars: 4,
+            health: Thresholds::default(),
+            chain_health: BTreeMap::new(),
+        }
+    }
+}
+
+impl Red {
+    /// Counts from zero.
+    pub fn new(settings: Settings) -> Self {
+        let rules = Rules {
+            namespace: settings.namespace.into(),
+            dimensions: settings.dimensions.into(),
+            idle_nano: u64::try_from(settings.series_idle.as_nanos()).unwrap_or(u64::MAX),
+            health: settings.health,
+            chain_health: settings.chain_health,
+        };
+        Self {
+            registry: Registry::new(settings.chains.into_iter(), settings.max_chains, settings.max_series),
+            shards: Shards::new(settings.committers),
+            turn: Turn::new(window::number(settings.start_unix_nano)),
+            exemplars: settings.exemplars,
+            books: sync::Mutex::new(Books::new(rules, settings.start_unix_nano)),
+        }
+    }
+
+    /// Counts all observations of a request. To be called once for each request, when it has been accepted, with the wall
+    /// clock of that moment. Never waits for a snapshot or for a window that is being closed.
+    pub fn commit(&self, stage: &Stage, now_unix_nano: u64) {
+        if !stage.observations.is_empty() || !stage.readings.is_empty() {
+            self.shards.take().add(stage, &self.registry, &self.turn, now_unix_nano, self.exemplars);
+        }
+    }
+
+    /// The windows that are over, ten seconds after their end: oldest first, each exactly once, none overlapping another.
+    /// A window without counts is handed out for its gauges' sake; one that has nothing to show at all is left out. To be
+    /// called at least every few seconds, also where nobody wants the windows: here chains are evaluated and idle series
+    /// retired.
+    pub fn close(&self, now_unix_nano: u64) -> Vec<Window> {
+        let mut books = sync::lock(&self.books);
+        let open = self.turn.open(now_unix_nano);
+        // Before the shards are collected: whoever commits after that finds the windows closed.
+        self.turn.raise(open.oldest);
+        self.collect(&mut books);
+        books.tend(now_unix_nano, &self.registry);
+        books.close(open)
+    }
+
+    /// At shutdown: the windows that are over, those that are open, and the current one cut at `now_unix_nano`. What is
+    /// committed after that counts in windows that begin there.
+    pub fn flush(&self, now_unix_nano: u64) -> Vec<Window> {
+        let mut books = sync::lock(&self.books);
+        let open = self.turn.open(now_unix_nano);
+        self.turn.raise(open.current);
+        self.collect(&mut books);
+        books.flush(open, now_unix_nano)
+    }
+
+    /// What has been counted so far: all of every commit that has returned, all or nothing of those under way. Never makes
+    /// a commit wait; snapshots wait for each other. Ages are as of the latest clock that a commit or [`Self::close`] told.
+    pub fn snapshot(&self) -> Snapshot {
+        let mut books = sync::lock(&self.books);
+        self.collect(&mut books);
+        books.snapshot(None)
+    }
+
+    /// The same with ages as of `now_unix_nano`.
+    pub fn snapshot_at(&self, now_unix_nano: u64) -> Snapshot {
+        let mut books = sync::lock(&self.books);
+        self.collect(&mut books);
+        books.tend(now_unix_nano, &self.registry);
+        books.snapshot(Some(now_unix_nano))
+    }
+
+    /// How each chain is doing, as last evaluated by [`Self::close`] or [`Self::snapshot_at`].
+    pub fn health(&self) -> Vec<ChainState> {
+        sync::lock(&self.books).health()
+    }
+
+    fn collect(&self, books: &mut Books) {
+        self.shards.collect().for_each(|counted| books.enter(counted, &self.registry));
+    }
+}
+
+#[cfg(test)]
+mod tests;

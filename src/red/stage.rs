@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::labels::Subject;
 use crate::chain::ChainId;
-use crate::gateway::Measured;
+use crate::gateway::{BreakerState, Measured};
 
 /// The values of the configured dimensions (`service.name`, `deployment.environment.name`, …) of one resource, in the
 /// order of the configuration; an absent attribute is the empty string.
@@ -29,6 +30,30 @@ pub struct Observation {
     pub span_id: [u8; 8],
 }
 
+/// What one span says of things that have a state: gauges. The span need not be an operation.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// Index into [`Stage::dims`].
+    pub dims: u32,
+    /// The span's chain; `None` is shown under `unknown`.
+    pub chain: Option<ChainId>,
+    /// End of the span, nanoseconds since the Unix epoch: the reading that ended last counts, not the one that came last.
+    pub end_unix_nano: u64,
+    /// What is read.
+    pub state: State,
+    /// Of what. Whoever stages it has bounded the length of the texts.
+    pub subject: Subject,
+}
+
+/// A state that a span tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Pending minus latest nonce of a signer.
+    NonceGap(i64),
+    /// The circuit breaker that guards a target.
+    Breaker(BreakerState),
+}
+
 /// All observations of one request. Made by the walk, reused from request to request, committed or forgotten as a whole.
 #[derive(Debug, Default)]
 pub struct Stage {
@@ -36,6 +61,8 @@ pub struct Stage {
     pub dims: Vec<Arc<Dims>>,
     /// The operation spans.
     pub observations: Vec<Observation>,
+    /// States that its spans tell of.
+    pub readings: Vec<Reading>,
 }
 
 impl Stage {
@@ -43,5 +70,6 @@ impl Stage {
     pub fn clear(&mut self) {
         self.dims.clear();
         self.observations.clear();
+        self.readings.clear();
     }
 }

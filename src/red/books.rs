@@ -1,0 +1,305 @@
+//! The books: where the tables of the shards are added up, off the hot path, into running totals and windows.
+//!
+//! What a window costs: its own copy of each series that was counted in it, from its first span until it is handed out.
+//! A duration that spreads over three octaves takes about 3.4 KB with its exemplars, anything else 0.2 to 0.6 KB: 4,096
+//! busy series, half of them durations, are 7.5 MB a window, and 9 MB in the running totals (`tests/red_bounds.rs` measures
+//! both). There are the two open windows and one that is about to be handed out. If nobody fetches them, at most
+//! [`MOST_WAITING`] wait; then the oldest two become one that is twice as long, so that memory stays bounded and nothing is
+//! lost, doubled or overlapping.
+
+mod out;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hashbrown::{HashMap, HashSet};
+
+use super::catalogue::Metric;
+use super::cell::Cell;
+use super::gauge::{Gauge, GaugeKey};
+use super::health::{Cause, Happened, Health, Signs, Thresholds, Tracker};
+use super::key::{CellKey, SeriesKey};
+use super::labels::{Attributes, ChainLabel, class};
+use super::ledger::{Ledger, Moment, families};
+use super::registry::Registry;
+use super::shard::{Counted, Table};
+use super::snapshot::{Series, Snapshot, Value};
+use super::stage::Dims;
+use super::window::{self, Open, Window};
+use crate::gateway::{Operation, OutcomeClass};
+
+/// Windows that wait to be handed out, at most.
+const MOST_WAITING: usize = 32;
+
+/// After so many windows in which nothing was counted, the clock has jumped; the gauges of more are of no use to anybody.
+const MOST_QUIET: u64 = 32;
+
+/// Chains are looked at no more often than this, nanoseconds.
+const EVALUATE_NANO: u64 = 2_000_000_000;
+
+/// What the books need to know.
+#[derive(Debug)]
+pub(super) struct Rules {
+    pub(super) namespace: Arc<str>,
+    pub(super) dimensions: Arc<[String]>,
+    pub(super) idle_nano: u64,
+    pub(super) health: Thresholds,
+    pub(super) chain_health: BTreeMap<crate::chain::ChainId, Thresholds>,
+}
+
+/// Everything that has been counted.
+#[derive(Debug)]
+pub(super) struct Books {
+    rules: Rules,
+    totals: Ledger,
+    /// By the number of their first window.
+    windows: BTreeMap<u64, Waiting>,
+    /// The first window that has not been handed out.
+    next: u64,
+    /// Until when windows have been handed out, nanoseconds since the Unix epoch.
+    handed_out: u64,
+    /// The first window in which anything was counted.
+    began: Option<u64>,
+    gauges: HashMap<GaugeKey, Seen>,
+    successes: HashMap<SeriesKey, Success>,
+    chains: HashMap<SeriesKey, Chain>,
+    /// The latest clock heard of.
+    now: u64,
+    swept: u64,
+    evaluated: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    last: u64,
+    ledger: Ledger,
+}
+
+#[derive(Debug)]
+struct Seen {
+    gauge: Gauge,
+    touched: u64,
+    since: u64,
+    above_since: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Success {
+    dims: Arc<Dims>,
+    attributes: Attributes,
+    end: u64,
+    since: u64,
+}
+
+#[derive(Debug)]
+struct Chain {
+    dims: Arc<Dims>,
+    attributes: Attributes,
+    touched: u64,
+    since: u64,
+    tracker: Tracker,
+}
+
+/// How one chain is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainState {
+    /// Values of the dimensions.
+    pub dims: Arc<Dims>,
+    /// The chain.
+    pub chain: ChainLabel,
+    /// How it is doing.
+    pub health: Health,
+    /// Why, unless it is healthy.
+    pub why: Option<Cause>,
+}
+
+impl Books {
+    /// Nothing counted; no window begins before `start_unix_nano`.
+    pub(super) fn new(rules: Rules, start_unix_nano: u64) -> Self {
+        Self {
+            rules,
+            totals: Ledger::default(),
+            windows: BTreeMap::new(),
+            next: window::number(start_unix_nano),
+            handed_out: start_unix_nano,
+            began: None,
+            gauges: HashMap::new(),
+            successes: HashMap::new(),
+            chains: HashMap::new(),
+            now: start_unix_nano,
+            swept: start_unix_nano,
+            evaluated: 0,
+        }
+    }
+
+    /// Adds what a shard has counted since it was last collected.
+    pub(super) fn enter(&mut self, counted: Counted, registry: &Registry) {
+        self.now = self.now.max(counted.now);
+        for (key, gauge) in counted.gauges {
+            self.see(key, gauge, registry);
+        }
+        for table in counted.tables {
+            self.enter_table(table, registry);
+        }
+    }
+
+    fn enter_table(&mut self, table: Table, registry: &Registry) {
+        let window = table.window.max(self.next);
+        self.began.get_or_insert(window);
+        let moment = Moment { window, since: table.since, touched: self.now };
+        // A window that has been joined with the one before is found under that one's number.
+        let known = self.windows.range(..=window).next_back().filter(|(_, waiting)| waiting.last >= window);
+        let place = known.map_or(window, |(first, _)| *first);
+        let Waiting { ledger, .. } =
+            self.windows.entry(place).or_insert_with(|| Waiting { last: window, ledger: Ledger::default() });
+        for ledger in [&mut self.totals, ledger] {
+            ledger.late += table.late;
+            ledger.future += table.future;
+        }
+        for (key, mut cell) in table.into_cells() {
+            let key = settle(key, &mut cell, registry);
+            self.totals.enter(key, &cell, moment);
+            let waiting =
+                self.windows.entry(place).or_insert_with(|| Waiting { last: window, ledger: Ledger::default() });
+            waiting.ledger.enter(key, &cell, moment);
+            self.note(key, &cell, moment);
+        }
+        if self.windows.len() > MOST_WAITING
+            && let Some((first, mut oldest)) = self.windows.pop_first()
+            && let Some((_, next)) = self.windows.pop_first()
+        {
+            oldest.last = next.last;
+            oldest.ledger.absorb(next.ledger);
+            self.windows.insert(first, oldest);
+        }
+    }
+
+    /// Notes what the gauges of a chain are made of.
+    fn note(&mut self, key: CellKey, cell: &Cell, moment: Moment) {
+        let attributes = cell.attributes;
+        for series in key.series() {
+            match series.metric {
+                Metric::LastSuccessAge => {
+                    let success = self.successes.entry(series).or_insert_with(|| Success {
+                        dims: cell.dims.clone(),
+                        attributes: attributes.restricted_to(series.metric.entry().attributes),
+                        end: 0,
+                        since: moment.since,
+                    });
+                    success.end = success.end.max(cell.newest_end);
+                }
+                Metric::ChainHealth => {
+                    let chain = self.chains.entry(series).or_insert_with(|| Chain {
+                        dims: cell.dims.clone(),
+                        attributes: attributes.restricted_to(series.metric.entry().attributes),
+                        touched: moment.touched,
+                        since: moment.since,
+                        tracker: Tracker::default(),
+                    });
+                    chain.touched = chain.touched.max(moment.touched);
+                    let Some(outcome) = attributes.outcome else { continue };
+                    chain.tracker.count(Happened {
+                        window: moment.window,
+                        outcome,
+                        aggregation: attributes.operation == Some(Operation::BlsAggregation),
+                        of_quorum: outcome == OutcomeClass::Failure
+                            && attributes.reason.is_some_and(|reason| class(reason) == "quorum"),
+                        count: cell.duration.histogram.count(),
+                        newest_end: cell.newest_end,
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn see(&mut self, key: GaugeKey, mut gauge: Gauge, registry: &Registry) {
+        let (dims, chain) = registry.home((key.dims, key.chain), &gauge.dims, gauge.chain);
+        let home = GaugeKey { dims, chain, ..key.clone() };
+        if home != key {
+            registry.disown_gauge(&key);
+        }
+        let key = registry.gauge(home);
+        if key.is_overflow() {
+            gauge.dims = Arc::default();
+        }
+        let now = self.now;
+        let seen = self.gauges.entry(key).or_insert_with(|| Seen {
+            gauge: gauge.clone(),
+            touched: now,
+            since: now,
+            above_since: None,
+        });
+        seen.gauge.see(&gauge);
+        seen.touched = now;
+        seen.above_since =
+            if seen.gauge.value > 0 { seen.above_since.or(Some(seen.gauge.end_unix_nano)) } else { None };
+    }
+
+    /// What happens now and then: chains are evaluated, what is idle is retired.
+    pub(super) fn tend(&mut self, now: u64, registry: &Registry) {
+        self.now = self.now.max(now);
+        if now.saturating_sub(self.evaluated) >= EVALUATE_NANO || now < self.evaluated {
+            self.evaluated = now;
+            self.evaluate(now);
+        }
+        if now.saturating_sub(self.swept) >= self.rules.idle_nano.min(window::WINDOW_NANO) || now < self.swept {
+            self.swept = now;
+            self.retire(now, registry);
+        }
+    }
+
+    fn evaluate(&mut self, now: u64) {
+        let mut signs = HashMap::<(u32, u32), Signs>::new();
+        for (key, seen) in &self.gauges {
+            let of = signs.entry((key.dims, key.chain)).or_default();
+            match key.metric {
+                Metric::BreakerState => of.breaker_open |= seen.gauge.value == 2,
+                _ => of.gap_since = [of.gap_since, seen.above_since].into_iter().flatten().min(),
+            }
+        }
+        for (key, chain) in &mut self.chains {
+            let thresholds = match chain.attributes.chain {
+                ChainLabel::Id(id) => self.rules.chain_health.get(&id).unwrap_or(&self.rules.health),
+                ChainLabel::Other | ChainLabel::Unknown => &self.rules.health,
+            };
+            chain.tracker.evaluate(now, thresholds, signs.get(&key.home()).copied().unwrap_or_default());
+        }
+    }
+
+    fn retire(&mut self, now: u64, registry: &Registry) {
+        let idle = self.rules.idle_nano;
+        let mut retired = self.totals.retire(now, idle);
+        retired
+            .extend(self.chains.extract_if(|_, chain| now.saturating_sub(chain.touched) >= idle).map(|(key, _)| key));
+        // The age of a success says most while nothing succeeds: it goes when its chain does.
+        let gone = self.successes.extract_if(|key, _| !self.chains.contains_key(&key.health()));
+        retired.extend(gone.map(|(key, _)| key));
+        let gauges = self.gauges.extract_if(|_, seen| now.saturating_sub(seen.touched) >= idle);
+        let gauges: Vec<GaugeKey> = gauges.map(|(key, _)| key).collect();
+        if retired.is_empty() && gauges.is_empty() {
+            return;
+        }
+        let series = self.totals.keys().chain(self.chains.keys().copied()).map(SeriesKey::home);
+        let live: HashSet<(u32, u32)> = series.chain(self.gauges.keys().map(|key| (key.dims, key.chain))).collect();
+        registry.retire(&retired, &gauges, live.into_iter());
+    }
+}
+
+/// Finds out where a cell belongs now. Its ids may have been taken back, and its series retired, since it was registered.
+fn settle(key: CellKey, cell: &mut Cell, registry: &Registry) -> CellKey {
+    let (dims, chain) = registry.home(key.home(), &cell.dims, cell.attributes.chain);
+    let home = key.rehomed(dims, chain);
+    if home != key {
+        registry.disown(key);
+    }
+    if chain == super::key::OTHER_CHAIN {
+        cell.attributes.chain = ChainLabel::Other;
+    }
+    let key = registry.cell(home);
+    if key.is_overflow() {
+        cell.attributes.overflow = true;
+        cell.dims = Arc::default();
+    }
+    key
+}

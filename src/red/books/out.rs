@@ -1,0 +1,125 @@
+//! What leaves the books: windows, each once, running totals, and how each chain is doing.
+
+use super::*;
+
+impl Books {
+    /// Hands out the windows that are over.
+    pub(in crate::red) fn close(&mut self, open: Open) -> Vec<Window> {
+        let mut closed = Vec::new();
+        let quiet_since = self.next.max(self.began.unwrap_or(u64::MAX)).max(open.oldest.saturating_sub(MOST_QUIET));
+        let mut quiet = quiet_since;
+        while let Some(entry) = self.windows.first_entry() {
+            if entry.get().last >= open.oldest {
+                break;
+            }
+            let (first, waiting) = entry.remove_entry();
+            (quiet..first).for_each(|number| closed.extend(self.hand_out(number, None, window::start(number + 1))));
+            closed.extend(self.hand_out(first, Some(waiting.ledger), window::start(waiting.last + 1)));
+            quiet = quiet.max(waiting.last + 1);
+        }
+        let until = self.windows.keys().next().map_or(open.oldest, |first| open.oldest.min(*first));
+        (quiet..until).for_each(|number| closed.extend(self.hand_out(number, None, window::start(number + 1))));
+        self.next = self.next.max(until);
+        closed
+    }
+
+    /// Hands out all windows; the current one is cut at `now`.
+    pub(in crate::red) fn flush(&mut self, open: Open, now: u64) -> Vec<Window> {
+        let mut closed = self.close(open);
+        let (mut first, mut current) = (open.current, Ledger::default());
+        for (number, waiting) in std::mem::take(&mut self.windows) {
+            if waiting.last < open.current {
+                closed.extend(self.hand_out(number, Some(waiting.ledger), window::start(waiting.last + 1)));
+            } else {
+                // What a clock that had jumped ahead left in windows to come belongs to the current one.
+                first = first.min(number);
+                current.absorb(waiting.ledger);
+            }
+        }
+        closed.extend(self.hand_out(first, Some(current), now));
+        self.next = self.next.max(open.current);
+        closed
+    }
+
+    /// Makes a window of what was counted; nothing if there is nothing to show.
+    fn hand_out(&mut self, first: u64, ledger: Option<Ledger>, end: u64) -> Option<Window> {
+        let start = window::start(first).max(self.handed_out);
+        let end = end.max(start + 1);
+        let ledger = ledger.unwrap_or_default();
+        let (overflow, late, future) = (ledger.overflow, ledger.late, ledger.future);
+        let gauges = self.gauge_series(end);
+        let gauges = gauges.map(|(metric, series)| (metric, Series { start_unix_nano: start, ..series }));
+        let families = families(ledger.into_series(start).chain(gauges));
+        self.handed_out = end;
+        let snapshot = self.snapshot_of(families, overflow, late, future);
+        (!snapshot.families.is_empty()).then_some(Window { start_unix_nano: start, end_unix_nano: end, snapshot })
+    }
+
+    /// The running totals.
+    pub(in crate::red) fn snapshot(&self, now: Option<u64>) -> Snapshot {
+        let gauges = self.gauge_series(now.unwrap_or(self.now));
+        let families = families(self.totals.series().chain(gauges));
+        self.snapshot_of(families, self.totals.overflow, self.totals.late, self.totals.future)
+    }
+
+    fn snapshot_of(
+        &self,
+        families: Vec<crate::red::Family>,
+        overflow_observations: u64,
+        late: u64,
+        future: u64,
+    ) -> Snapshot {
+        let Rules { namespace, dimensions, .. } = &self.rules;
+        Snapshot {
+            namespace: namespace.clone(),
+            dimensions: dimensions.clone(),
+            families,
+            overflow_observations,
+            late,
+            future,
+        }
+    }
+
+    /// The gauges as they stand at `now`.
+    fn gauge_series(&self, now: u64) -> impl Iterator<Item = (Metric, Series)> + '_ {
+        let gauge = |dims: &Arc<Dims>, attributes, since, value| Series {
+            dims: dims.clone(),
+            attributes,
+            subject: None,
+            start_unix_nano: since,
+            value: Value::Gauge(value),
+            exemplars: Vec::new(),
+        };
+        let seen = self.gauges.iter().map(move |(key, seen)| {
+            let overflow = key.is_overflow();
+            let attributes = seen.gauge.attributes(overflow);
+            let subject = (!overflow).then(|| key.subject.clone());
+            (key.metric, Series { subject, ..gauge(&seen.gauge.dims, attributes, seen.since, seen.gauge.value as f64) })
+        });
+        let ages = self.successes.values().map(move |success| {
+            let age = now.saturating_sub(success.end) as f64 / 1e9;
+            (Metric::LastSuccessAge, gauge(&success.dims, success.attributes, success.since, age))
+        });
+        let health = self.chains.values().map(move |chain| {
+            let health = f64::from(chain.tracker.health() as u8);
+            (Metric::ChainHealth, gauge(&chain.dims, chain.attributes, chain.since, health))
+        });
+        seen.chain(ages).chain(health)
+    }
+
+    /// How each chain is doing, in the order of chains and dimensions.
+    pub(in crate::red) fn health(&self) -> Vec<ChainState> {
+        let mut states: Vec<_> = self
+            .chains
+            .values()
+            .map(|chain| ChainState {
+                dims: chain.dims.clone(),
+                chain: chain.attributes.chain,
+                health: chain.tracker.health(),
+                why: chain.tracker.cause(),
+            })
+            .collect();
+        states.sort_unstable_by(|a, b| (a.chain, &a.dims.0).cmp(&(b.chain, &b.dims.0)));
+        states
+    }
+}

@@ -1,0 +1,144 @@
+//! What tells series apart, typed; text only where a series is shown.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use super::catalogue::Attribute;
+use crate::chain::ChainId;
+use crate::gateway::{Operation, OutcomeClass, Reason, WebhookStatus};
+
+/// The value of `chain_id` on a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ChainLabel {
+    /// A chain with a label of its own.
+    Id(ChainId),
+    /// The chains beyond the limit, together.
+    Other,
+    /// Spans whose chain is not known.
+    Unknown,
+}
+
+impl fmt::Display for ChainLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => write!(f, "{}", id.get()),
+            Self::Other => f.write_str("other"),
+            Self::Unknown => f.write_str("unknown"),
+        }
+    }
+}
+
+/// What became of a part of an operation: the attribute `result`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Part {
+    /// An operator signed.
+    Signed,
+    /// An operator answered and did not sign.
+    Rejected,
+    /// An operator did not answer.
+    Missing,
+    /// An item of a batch went through.
+    Ok,
+    /// An item of a batch did not.
+    Failed,
+}
+
+impl Part {
+    /// The metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Signed => "signed",
+            Self::Rejected => "rejected",
+            Self::Missing => "missing",
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What a gauge speaks of: attributes whose values are the gateway's own words. Empty where a span does not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Subject {
+    /// The signer, or what a circuit breaker guards.
+    pub name: Arc<str>,
+    /// `service.instance.id` of the gateway's resource.
+    pub instance: Arc<str>,
+}
+
+/// The attributes of one series, without its dimensions. Those that its metric does not have are `None`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Attributes {
+    /// The chain.
+    pub chain: ChainLabel,
+    /// The operation.
+    pub operation: Option<Operation>,
+    /// How it ended.
+    pub outcome: Option<OutcomeClass>,
+    /// Why it failed.
+    pub reason: Option<Reason>,
+    /// How a webhook was answered.
+    pub webhook: Option<WebhookStatus>,
+    /// What became of a part of it.
+    pub part: Option<Part>,
+    /// The series beyond the limit, together: nothing but the chain tells them apart.
+    pub overflow: bool,
+}
+
+impl Attributes {
+    /// Nothing but the chain.
+    pub(super) fn of_chain(chain: ChainLabel) -> Self {
+        Self { chain, operation: None, outcome: None, reason: None, webhook: None, part: None, overflow: false }
+    }
+
+    /// What a metric with these `attributes` keeps.
+    pub(super) fn restricted_to(self, attributes: &[Attribute]) -> Self {
+        let has = |attribute| !self.overflow && attributes.contains(&attribute);
+        Self {
+            chain: self.chain,
+            operation: self.operation.filter(|_| has(Attribute::Operation)),
+            outcome: self.outcome.filter(|_| has(Attribute::Outcome)),
+            reason: self.reason.filter(|_| has(Attribute::ErrorType) || has(Attribute::Reason)),
+            webhook: self.webhook.filter(|_| has(Attribute::StatusClass)),
+            part: self.part.filter(|_| has(Attribute::Result)),
+            overflow: self.overflow,
+        }
+    }
+
+    /// The text of `attribute`; `None` when this series does not have it, or has it in its [`Subject`].
+    pub fn value(&self, attribute: Attribute) -> Option<Cow<'static, str>> {
+        if attribute == Attribute::ChainId {
+            return Some(self.chain.to_string().into());
+        }
+        if self.overflow {
+            return None;
+        }
+        let text = match attribute {
+            Attribute::ChainId | Attribute::Signer | Attribute::Target | Attribute::ServiceInstanceId => None,
+            Attribute::Operation => self.operation.map(Operation::label),
+            Attribute::Outcome => self.outcome.map(outcome),
+            Attribute::ErrorType | Attribute::Reason => self.reason.map(|reason| reason.label()),
+            Attribute::Class => self.reason.map(class),
+            Attribute::Result => self.part.map(Part::label),
+            Attribute::StatusClass => Some(self.webhook.map_or("unknown", |status| status.label())),
+        };
+        text.map(Cow::Borrowed)
+    }
+}
+
+fn outcome(outcome: OutcomeClass) -> &'static str {
+    match outcome {
+        OutcomeClass::Success => "success",
+        OutcomeClass::Failure => "failure",
+        OutcomeClass::Cancelled => "cancelled",
+    }
+}
+
+/// The class of a failed aggregation. A reason outside the quorum family has no owner yet, and stays visible as that.
+pub(super) fn class(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Quorum(reason) => reason.class().label(),
+        Reason::Tx(_) | Reason::Webhook(_) | Reason::Timeout | Reason::Other => "_OTHER",
+    }
+}

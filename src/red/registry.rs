@@ -1,0 +1,358 @@
+//! Who may have a series: the bounds that hold against anybody who invents chains, services or reasons.
+//!
+//! Shared by all shards and asked only when a shard meets something for the first time since it was last collected. What
+//! has been admitted stays until it is retired; what was turned away shares one series per metric and chain.
+//!
+//! A retired place is given to whoever comes next. Interned ids are never given out twice, so a commit that still holds
+//! the id of a retired name writes under a number that nobody else has, and whoever collects it interns the name again.
+
+use std::collections::BTreeSet;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dashmap::mapref::entry::Entry;
+use dashmap::{DashMap, DashSet};
+use hashbrown::{HashMap, HashSet};
+
+use super::catalogue::Metric;
+use super::gauge::{GaugeKey, MOST_SUBJECTS};
+use super::key::{CellKey, OTHER_CHAIN, OVERFLOW_DIMS, SeriesKey, UNKNOWN_CHAIN};
+use super::labels::ChainLabel;
+use super::stage::Dims;
+use crate::chain::ChainId;
+
+/// Dimension values longer than this, together, are nobody's name; they are counted beyond the limit instead of kept.
+const LONGEST_DIMS: usize = 1_024;
+
+/// Gives out ids up to a limit, first come, first served.
+#[derive(Debug)]
+pub(super) struct Interner<K: Eq + Hash> {
+    ids: DashMap<K, u32>,
+    /// How many have one now.
+    given: AtomicUsize,
+    limit: usize,
+    /// The next id.
+    next: AtomicU32,
+    /// No id reaches this.
+    beyond: u32,
+    /// How often ids have been taken back.
+    epoch: AtomicUsize,
+}
+
+impl<K: Eq + Hash + Clone> Interner<K> {
+    fn new(limit: usize, beyond: u32) -> Self {
+        Self {
+            ids: DashMap::new(),
+            given: AtomicUsize::new(0),
+            limit,
+            next: AtomicU32::new(0),
+            beyond,
+            epoch: AtomicUsize::new(0),
+        }
+    }
+
+    /// Takes back the ids of all that `keep` does not want.
+    fn retire(&self, mut keep: impl FnMut(&K, u32) -> bool) {
+        let mut retired = 0;
+        self.ids.retain(|key, id| {
+            let kept = keep(key, *id);
+            retired += usize::from(!kept);
+            kept
+        });
+        if retired > 0 {
+            self.given.fetch_sub(retired, Ordering::Relaxed);
+            self.epoch.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// The id of `key`; `None` when all have been given out.
+    fn admit(&self, key: &K) -> Option<u32> {
+        if let Some(id) = self.ids.get(key) {
+            return Some(*id);
+        }
+        if self.given.load(Ordering::Relaxed) >= self.limit {
+            return None;
+        }
+        match self.ids.entry(key.clone()) {
+            Entry::Occupied(known) => Some(*known.get()),
+            // The count is raised under the entry's lock: who reads the whole map after it is full misses nobody.
+            Entry::Vacant(place) => {
+                let below = |given| (given < self.limit).then_some(given + 1);
+                self.given.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).ok()?;
+                let id = self.next.fetch_add(1, Ordering::Relaxed).min(self.beyond);
+                if id == self.beyond {
+                    // All numbers are used up, after millions of retired names: from now on nobody new is told apart.
+                    self.next.store(self.beyond, Ordering::Relaxed);
+                    self.given.fetch_sub(1, Ordering::Relaxed);
+                    return None;
+                }
+                place.insert(id);
+                Some(id)
+            }
+        }
+    }
+}
+
+/// A shard's own copy of what an interner has given out: a plain map, complete once the interner is full, so that
+/// strangers cost no more than acquaintances.
+#[derive(Debug)]
+pub(super) struct Known<K> {
+    ids: HashMap<K, u32>,
+    complete: bool,
+    epoch: usize,
+}
+
+impl<K> Default for Known<K> {
+    fn default() -> Self {
+        Self { ids: HashMap::new(), complete: false, epoch: 0 }
+    }
+}
+
+impl<K: Eq + Hash + Clone> Known<K> {
+    /// Forgets everything if ids have been taken back since.
+    fn refresh(&mut self, all: &Interner<K>) {
+        let epoch = all.epoch.load(Ordering::Acquire);
+        if epoch != self.epoch {
+            *self = Self { epoch, ..Self::default() };
+        }
+    }
+
+    fn id(&mut self, key: &K, all: &Interner<K>) -> Option<u32> {
+        if let Some(id) = self.ids.get(key) {
+            return Some(*id);
+        }
+        if self.complete {
+            return None;
+        }
+        if let Some(id) = all.admit(key) {
+            self.ids.insert(key.clone(), id);
+            return Some(id);
+        }
+        self.ids.extend(all.ids.iter().map(|entry| (entry.key().clone(), *entry.value())));
+        self.complete = true;
+        None
+    }
+}
+
+/// Admission of dimensions, chains and series.
+#[derive(Debug)]
+pub(super) struct Registry {
+    dims: Interner<Arc<Dims>>,
+    chains: Interner<ChainId>,
+    /// Chains that are never retired.
+    configured: BTreeSet<ChainId>,
+    cells: DashSet<CellKey>,
+    series: DashSet<SeriesKey>,
+    gauges: DashSet<GaugeKey>,
+    /// Held while something is admitted or retired, so that the limit is exact.
+    room: Mutex<Room>,
+    max_cells: usize,
+}
+
+#[derive(Debug)]
+struct Room {
+    /// Series that may still be admitted.
+    left: usize,
+    /// How many gauges a metric has of a chain.
+    subjects: HashMap<(Metric, u32), usize>,
+}
+
+impl Registry {
+    pub(super) fn new(chains: impl Iterator<Item = ChainId>, max_chains: usize, max_series: usize) -> Self {
+        let configured: BTreeSet<ChainId> = chains.collect();
+        let labels = configured.len().saturating_add(max_chains).min(UNKNOWN_CHAIN as usize);
+        // Room for the series of last resort, one per metric and chain label, is kept free from the start; but never
+        // more than half, so that a small limit still tells something apart.
+        let kept_free = ((labels + 2) * Metric::COUNT).min(max_series / 2);
+        let registry = Self {
+            dims: Interner::new(max_series.min(OVERFLOW_DIMS as usize), OVERFLOW_DIMS),
+            chains: Interner::new(labels, UNKNOWN_CHAIN),
+            configured,
+            cells: DashSet::new(),
+            series: DashSet::new(),
+            gauges: DashSet::new(),
+            room: Mutex::new(Room { left: max_series - kept_free, subjects: HashMap::new() }),
+            max_cells: max_series,
+        };
+        registry.configured.iter().for_each(|chain| {
+            registry.chains.admit(chain);
+        });
+        registry
+    }
+
+    /// Makes a shard forget ids that have been taken back. To be called before it interns anything for a request.
+    pub(super) fn refresh(&self, dims: &mut Known<Arc<Dims>>, chains: &mut Known<ChainId>) {
+        dims.refresh(&self.dims);
+        chains.refresh(&self.chains);
+    }
+
+    /// The id of `dims`, or [`OVERFLOW_DIMS`].
+    pub(super) fn dims(&self, known: &mut Known<Arc<Dims>>, dims: &Arc<Dims>) -> u32 {
+        if dims.0.iter().map(|value| value.len()).sum::<usize>() > LONGEST_DIMS {
+            return OVERFLOW_DIMS;
+        }
+        known.id(dims, &self.dims).unwrap_or(OVERFLOW_DIMS)
+    }
+
+    /// The id of `chain`, [`OTHER_CHAIN`] or [`UNKNOWN_CHAIN`].
+    #[inline]
+    pub(super) fn chain(&self, known: &mut Known<ChainId>, chain: Option<ChainId>) -> u32 {
+        chain.map_or(UNKNOWN_CHAIN, |chain| known.id(&chain, &self.chains).unwrap_or(OTHER_CHAIN))
+    }
+
+    /// The cell that counts for `key`: its own if all its series are admitted, else the overflow cell of its chain.
+    pub(super) fn cell(&self, key: CellKey) -> CellKey {
+        if key.is_overflow() {
+            return key.overflow();
+        }
+        if self.cells.contains(&key) {
+            return key;
+        }
+        let mut room = self.room();
+        let wanted: Vec<SeriesKey> = key.series().filter(|series| !self.series.contains(series)).collect();
+        if wanted.len() > room.left || self.cells.len() >= self.max_cells {
+            return key.overflow();
+        }
+        room.left -= wanted.len();
+        wanted.into_iter().for_each(|series| {
+            self.series.insert(series);
+        });
+        self.cells.insert(key);
+        key
+    }
+
+    /// The gauge that shows what was read under `key`: its own if there is room, else the overflow gauge of its chain.
+    pub(super) fn gauge(&self, key: GaugeKey) -> GaugeKey {
+        if key.is_overflow() {
+            return key.overflow();
+        }
+        if self.gauges.contains(&key) {
+            return key;
+        }
+        let mut room = self.room();
+        if room.left == 0 || self.gauges.contains(&key) {
+            return if room.left == 0 { key.overflow() } else { key };
+        }
+        let subjects = room.subjects.entry((key.metric, key.chain)).or_default();
+        if *subjects >= MOST_SUBJECTS {
+            return key.overflow();
+        }
+        *subjects += 1;
+        room.left -= 1;
+        self.gauges.insert(key.clone());
+        key
+    }
+
+    /// Where what was counted for `dims` and `chain` belongs now, whatever ids it was counted under.
+    pub(super) fn home(&self, ids: (u32, u32), dims: &Arc<Dims>, chain: ChainLabel) -> (u32, u32) {
+        let dims = if ids.0 == OVERFLOW_DIMS { None } else { self.dims.admit(dims) };
+        let chain = match chain {
+            ChainLabel::Id(chain) => self.chains.admit(&chain).unwrap_or(OTHER_CHAIN),
+            ChainLabel::Other => OTHER_CHAIN,
+            ChainLabel::Unknown => UNKNOWN_CHAIN,
+        };
+        (dims.unwrap_or(OVERFLOW_DIMS), chain)
+    }
+
+    /// Gives back the places of a cell whose ids have been taken back before it was collected.
+    pub(super) fn disown(&self, key: CellKey) {
+        let mut room = self.room();
+        if self.cells.remove(&key).is_some() {
+            room.left += key.series().filter(|series| self.series.remove(series).is_some()).count();
+        }
+    }
+
+    /// The same for a gauge.
+    pub(super) fn disown_gauge(&self, key: &GaugeKey) {
+        self.retire_gauges(&mut self.room(), std::slice::from_ref(key));
+    }
+
+    fn retire_gauges(&self, room: &mut Room, gauges: &[GaugeKey]) {
+        for key in gauges {
+            if self.gauges.remove(key).is_some() {
+                room.left += 1;
+                if let Some(subjects) = room.subjects.get_mut(&(key.metric, key.chain)) {
+                    *subjects -= 1;
+                }
+            }
+        }
+        room.subjects.retain(|_, subjects| *subjects > 0);
+    }
+
+    /// Gives back the places of `series` and `gauges`, and those of all dimensions and chains that are not in `live` any
+    /// more. What comes back after that is admitted anew, as if it had never been there.
+    pub(super) fn retire(&self, series: &[SeriesKey], gauges: &[GaugeKey], live: impl Iterator<Item = (u32, u32)>) {
+        let mut room = self.room();
+        let gone: HashSet<SeriesKey> = series.iter().copied().filter(|key| self.series.remove(key).is_some()).collect();
+        room.left += gone.len();
+        self.cells.retain(|cell| !cell.series().any(|series| gone.contains(&series)));
+        self.retire_gauges(&mut room, gauges);
+        drop(room);
+        let (dims, chains): (HashSet<u32>, HashSet<u32>) = live.unzip();
+        self.dims.retire(|_, id| dims.contains(&id));
+        self.chains.retire(|chain, id| chains.contains(&id) || self.configured.contains(chain));
+    }
+
+    fn room(&self) -> MutexGuard<'_, Room> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Many threads admit the same and different keys at once: no id twice, never more than the limit, and a copy taken
+    /// when it is full knows everybody.
+    #[test]
+    fn interners_keep_their_limit_under_concurrency() {
+        let all = Interner::<u64>::new(100, u32::MAX);
+        let copies: Vec<_> = std::thread::scope(|scope| {
+            let workers = [3u64, 5, 7, 11].map(|step| {
+                let all = &all;
+                scope.spawn(move || {
+                    let mut known = Known::default();
+                    let ids: Vec<_> =
+                        (0..1_000).map(|i| (i * step % 1_009, known.id(&(i * step % 1_009), all))).collect();
+                    (known, ids)
+                })
+            });
+            workers.into_iter().map(|worker| worker.join().expect("no panic")).collect()
+        });
+        let mut given: Vec<u32> = all.ids.iter().map(|entry| *entry.value()).collect();
+        given.sort_unstable();
+        assert_eq!(given, (0..100).collect::<Vec<_>>());
+        for (known, ids) in copies {
+            assert!(known.complete && known.ids.len() == 100);
+            for (key, id) in ids {
+                assert_eq!(id, all.ids.get(&key).map(|id| *id), "an id never changes its key");
+            }
+        }
+    }
+
+    /// A configured chain has its label whoever came first; others get theirs up to the limit, then share one.
+    #[test]
+    fn configured_chains_keep_their_label() {
+        let chain = |raw| ChainId::new(raw).expect("in range");
+        let registry = Registry::new([chain(1), chain(2)].into_iter(), 1, 1_000);
+        let mut known = Known::default();
+        assert_eq!(registry.chain(&mut known, Some(chain(70))), 2);
+        assert_eq!(registry.chain(&mut known, Some(chain(71))), OTHER_CHAIN);
+        assert_eq!(registry.chain(&mut known, Some(chain(2))), 1);
+        assert_eq!(registry.chain(&mut known, Some(chain(1))), 0);
+        assert_eq!(registry.chain(&mut known, None), UNKNOWN_CHAIN);
+        let only_configured = Registry::new((1..=5).map(chain), 0, 1_000);
+        assert_eq!(only_configured.chain(&mut Known::default(), Some(chain(5))), 4);
+        assert_eq!(only_configured.chain(&mut Known::default(), Some(chain(6))), OTHER_CHAIN);
+    }
+
+    /// A service name of a kilobyte is not kept.
+    #[test]
+    fn absurd_dimensions_are_not_kept() {
+        let registry = Registry::new(std::iter::empty(), 3, 1_000);
+        let absurd = Arc::new(Dims(vec!["x".repeat(LONGEST_DIMS + 1).into()].into()));
+        assert_eq!(registry.dims(&mut Known::default(), &absurd), OVERFLOW_DIMS);
+        assert!(registry.dims.ids.is_empty());
+    }
+}

@@ -1,1 +1,0 @@
-//! What chainspan says of itself: logs, and counters through the `metrics` facade.
