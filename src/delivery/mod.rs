@@ -1,8 +1,46 @@
 //! One destination each: coalescing, sending, retry. What is handed over here is bytes with a span count; nothing in
 //! here looks at what a span means.
+//!
+//! ```text
+//! hand_over ─► Command ─► actor ── queue ─► slot (one connection, one request in flight) ─► caller ─► link (HTTP/2)
+//!     ▲                     │ tickets, ledger                                                  │
+//!     └────── receipt ◄─────┴───────────── settle: acknowledged, paused, cut in two ◄──────────┘
+//! ```
+//!
+//! | who | does | never |
+//! |---|---|---|
+//! | `destination`, `receipt` | what others hold | waits |
+//! | `actor`, `settle`, `sweep` | the one task that owns everything | blocks, copies a body |
+//! | `queue`, `slot`, `tickets`, `ledger`, `isolate` | its state, plain data | knows sockets or time zones |
+//! | `caller`, `connection`, `rope`, `compress`, `response` | one unary gRPC call | decides what happens next |
+//! | `retry`, `backoff` | tables and arithmetic | waits |
+//!
+//! Entered by `pipeline` (hand over), `admin` (status) and `service` (start, drain). A body lies in memory until it is
+//! acknowledged or handed back; if the process dies here, no client has been told OK for it.
 
+mod actor;
+mod backoff;
+mod caller;
+mod compress;
+mod connection;
+mod destination;
+mod isolate;
+mod ledger;
+mod meters;
 mod parcel;
+mod queue;
+mod receipt;
+mod response;
+mod retry;
+mod rope;
+mod settle;
+mod slot;
 mod status;
+mod sweep;
+mod tickets;
 
+pub use destination::{Destination, DestinationError};
 pub use parcel::{Parcel, Signal, Undelivered};
+pub use receipt::Receipt;
+pub(crate) use retry::code_name;
 pub use status::{Conservation, DestinationStatus};

@@ -72,6 +72,14 @@ pub enum Undelivered {
         /// The destination's own words.
         message: String,
     },
+    /// It was handed over to be sent once, and whether it arrived is not known.
+    #[error("{destination} may or may not have the data: {last_error}")]
+    Ambiguous {
+        /// Component name.
+        destination: String,
+        /// What the attempt ended with.
+        last_error: String,
+    },
     /// The queue in memory is full.
     #[error("the queue to {destination} is full")]
     Full {

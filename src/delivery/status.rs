@@ -35,11 +35,14 @@ pub struct DestinationStatus {
     pub spans: Conservation,
     /// Metrics and logs, in requests.
     pub requests: Conservation,
+    /// Spans that the destination acknowledged after they had been handed back to the client, who may send them again.
+    pub delivered_late: u64,
     /// Bytes queued or being sent.
     pub queue_bytes: u64,
     /// Age of the oldest parcel that still waits.
     pub backlog_age: Option<Duration>,
-    /// Consecutive failed attempts; 0 when the last one succeeded.
+    /// Consecutive failed attempts that speak against the destination (not those that refuse data); 0 when the last one
+    /// succeeded.
     pub failures: u32,
     /// What the last failed attempt ended with, while `failures` is not 0.
     pub last_error: Option<String>,

@@ -1,5 +1,12 @@
 //! What several test files share.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
+pub mod agent;
 pub mod chainspan;
 pub mod fault;
+pub mod front_door;
+pub mod http_get;
+pub mod otlp;
+pub mod peer;
+pub mod prometheus;
+pub mod sink;

@@ -1,0 +1,117 @@
+//! What waits to be sent: one lane per signal, oldest first, and batches taken from their front.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::Signal;
+use super::tickets::TicketId;
+
+/// A parcel, or a part of one that goes out on its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece {
+    pub(crate) body: Bytes,
+    pub(crate) items: u32,
+    pub(crate) ticket: TicketId,
+    /// Order of arrival.
+    pub(crate) sequence: u64,
+}
+
+/// What one request carries.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) signal: Signal,
+    pub(crate) pieces: Vec<Piece>,
+    /// Cut out of a refused batch: nothing may join it.
+    pub(crate) sealed: bool,
+}
+
+impl Batch {
+    /// Bytes before compression.
+    pub(crate) fn bytes(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.body.len()).sum()
+    }
+}
+
+/// The three lanes.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    lanes: [VecDeque<Piece>; 3],
+}
+
+impl Queue {
+    /// At the end of its lane.
+    pub(crate) fn push(&mut self, signal: Signal, piece: Piece) {
+        self.lanes[signal as usize].push_back(piece);
+    }
+
+    /// Everything of the signal that waits longest, oldest first, up to `max` bytes but at least one piece.
+    pub(crate) fn take(&mut self, max: usize) -> Option<Batch> {
+        let waiting = |signal: &Signal| self.lanes[*signal as usize].front().map(|piece| piece.sequence);
+        let signal = Signal::ALL.into_iter().filter(|signal| waiting(signal).is_some()).min_by_key(waiting)?;
+        let first = self.lanes[signal as usize].pop_front()?;
+        let mut batch = Batch { signal, pieces: vec![first], sealed: false };
+        self.top_up(&mut batch, max);
+        Some(batch)
+    }
+
+    /// Adds what still fits.
+    pub(crate) fn top_up(&mut self, batch: &mut Batch, max: usize) {
+        let mut bytes = batch.bytes();
+        let lane = &mut self.lanes[batch.signal as usize];
+        while lane.front().is_some_and(|piece| bytes + piece.body.len() <= max) {
+            let Some(piece) = lane.pop_front() else { return };
+            bytes += piece.body.len();
+            batch.pieces.push(piece);
+        }
+    }
+
+    /// Everything, in no particular order across signals.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Piece> {
+        self.lanes.iter().flatten()
+    }
+
+    /// The piece that waits longest of each signal.
+    pub(crate) fn fronts(&self) -> impl Iterator<Item = &Piece> {
+        self.lanes.iter().filter_map(VecDeque::front)
+    }
+
+    /// Removes what `keep` does not want.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&Piece) -> bool) {
+        for lane in &mut self.lanes {
+            lane.retain(&mut keep);
+        }
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lanes.iter().all(VecDeque::is_empty)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(sequence: u64, length: usize) -> Piece {
+        Piece { body: Bytes::from(vec![0; length]), items: 1, ticket: 0, sequence }
+    }
+
+    fn sequences(batch: &Batch) -> Vec<u64> {
+        batch.pieces.iter().map(|piece| piece.sequence).collect()
+    }
+
+    #[test]
+    fn a_batch_holds_one_signal_oldest_first_and_never_more_than_fits() {
+        let mut queue = Queue::default();
+        queue.push(Signal::Logs, piece(1, 40));
+        queue.push(Signal::Traces, piece(2, 40));
+        queue.push(Signal::Logs, piece(3, 40));
+        queue.push(Signal::Logs, piece(4, 40));
+        let batch = queue.take(100).expect("something waits");
+        assert_eq!((batch.signal, sequences(&batch)), (Signal::Logs, vec![1, 3]));
+        assert_eq!(queue.take(100).map(|batch| sequences(&batch)), Some(vec![2]));
+        assert_eq!(queue.take(10).map(|batch| sequences(&batch)), Some(vec![4]));
+        assert!(queue.take(100).is_none() && queue.is_empty());
+    }
+}
