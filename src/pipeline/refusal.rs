@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::otlp::WireError;
+use crate::delivery::Undelivered;
+use crate::otlp::{EditError, WireError};
 
 /// Why a request was not accepted. Nothing of it was counted.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -26,4 +27,39 @@ pub enum Refusal {
         /// When to come again.
         retry_after: Duration,
     },
+}
+
+impl Refusal {
+    /// chainspan is going down; whoever takes its place will take the request.
+    pub(super) fn shutting_down() -> Self {
+        Self::come_again("chainspan is shutting down")
+    }
+
+    /// The memory budget is used up.
+    pub(super) fn out_of_memory() -> Self {
+        Self::come_again("the memory budget for requests in hand is used up (receivers.otlp.memory_limit_mib)")
+    }
+
+    /// UNAVAILABLE with a pause of 1 to 5 s, at random so that clients do not come back all at once.
+    fn come_again(why: impl Into<String>) -> Self {
+        Self::Unavailable { why: why.into(), retry_after: Duration::from_millis(fastrand::u64(1_000..=5_000)) }
+    }
+}
+
+impl From<Undelivered> for Refusal {
+    fn from(undelivered: Undelivered) -> Self {
+        match undelivered {
+            Undelivered::Rejected { code, .. } => Self::Rejected { code, message: undelivered.to_string() },
+            Undelivered::Full { retry_after, .. } => Self::Unavailable { why: undelivered.to_string(), retry_after },
+            Undelivered::Timeout { .. } | Undelivered::Ambiguous { .. } => Self::come_again(undelivered.to_string()),
+            Undelivered::Closed => Self::shutting_down(),
+        }
+    }
+}
+
+impl From<EditError> for Refusal {
+    /// The one way in which edits of a walked body can fail: the request would grow beyond what protobuf can address.
+    fn from(error: EditError) -> Self {
+        Self::Rejected { code: tonic::Code::ResourceExhausted, message: error.to_string() }
+    }
 }

@@ -1,0 +1,143 @@
+//! The table of `spec/delivery.md` section 5: what the process is in, and what each of its health doors says then.
+
+use http::StatusCode;
+
+use super::lifecycle::Phase;
+
+/// Whether requests should be sent here: what gRPC health says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Readiness {
+    /// NOT_SERVING: starting, draining, or unable to accept.
+    #[default]
+    NotServing,
+    /// SERVING.
+    Serving,
+}
+
+/// `status` of `application/health+json`, the better first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Health {
+    Pass,
+    Warn,
+    Fail,
+}
+
+impl Health {
+    /// 200, or 503 for `Fail`.
+    pub(super) fn code(self) -> StatusCode {
+        match self {
+            Health::Pass | Health::Warn => StatusCode::OK,
+            Health::Fail => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// A row of the table. Where several hold, the later one counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Condition {
+    /// All is well.
+    Normal,
+    /// A destination is down; we keep accepting as long as there is room.
+    Degraded,
+    /// No room for another request.
+    CannotAccept,
+    /// The doors are not open yet.
+    Starting,
+    /// The doors are closing.
+    Draining,
+    /// A worker has got nothing done for too long.
+    Stalled,
+}
+
+impl Condition {
+    /// The row that holds.
+    pub(super) fn of(phase: Phase, stalled: bool, cannot_accept: bool, degraded: bool) -> Self {
+        match phase {
+            _ if stalled => Condition::Stalled,
+            Phase::Draining => Condition::Draining,
+            Phase::Starting => Condition::Starting,
+            Phase::Running if cannot_accept => Condition::CannotAccept,
+            Phase::Running if degraded => Condition::Degraded,
+            Phase::Running => Condition::Normal,
+        }
+    }
+
+    /// `/health`: whether the process should be left alone. Only a stalled one should not.
+    pub(super) fn alive(self) -> Health {
+        match self {
+            Condition::Normal => Health::Pass,
+            Condition::Degraded | Condition::CannotAccept | Condition::Starting | Condition::Draining => Health::Warn,
+            Condition::Stalled => Health::Fail,
+        }
+    }
+
+    /// `/health/ready`: whether requests should be sent here.
+    pub(super) fn ready(self) -> Health {
+        match self {
+            Condition::Normal => Health::Pass,
+            Condition::Degraded => Health::Warn,
+            Condition::CannotAccept | Condition::Starting | Condition::Draining | Condition::Stalled => Health::Fail,
+        }
+    }
+
+    /// gRPC health.
+    pub(super) fn readiness(self) -> Readiness {
+        match self.ready() {
+            Health::Pass | Health::Warn => Readiness::Serving,
+            Health::Fail => Readiness::NotServing,
+        }
+    }
+
+    /// In words.
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Condition::Normal => "",
+            Condition::Degraded => "a destination is down",
+            Condition::CannotAccept => "no memory left for another request: memory_limit_mib is taken",
+            Condition::Starting => "starting",
+            Condition::Draining => "draining: told to stop, no new requests are taken",
+            Condition::Stalled => "a worker has got nothing done for more than 10 s",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `spec/delivery.md` section 5, row by row.
+    #[test]
+    fn the_table_is_the_specifications() {
+        use Readiness::{NotServing, Serving};
+        for (condition, alive, ready, status, grpc) in [
+            (Condition::Starting, 200, 503, Health::Fail, NotServing),
+            (Condition::Normal, 200, 200, Health::Pass, Serving),
+            (Condition::Degraded, 200, 200, Health::Warn, Serving),
+            (Condition::CannotAccept, 200, 503, Health::Fail, NotServing),
+            (Condition::Draining, 200, 503, Health::Fail, NotServing),
+            (Condition::Stalled, 503, 503, Health::Fail, NotServing),
+        ] {
+            assert_eq!(condition.alive().code(), alive, "{condition:?}");
+            assert_eq!(condition.ready().code(), ready, "{condition:?}");
+            assert_eq!(condition.ready(), status, "{condition:?}");
+            assert_eq!(condition.readiness(), grpc, "{condition:?}");
+        }
+    }
+
+    #[test]
+    fn the_gravest_condition_counts() {
+        use Phase::{Draining, Running, Starting};
+        for (phase, stalled, full, degraded, expected) in [
+            (Running, false, false, false, Condition::Normal),
+            (Running, false, false, true, Condition::Degraded),
+            (Running, false, true, true, Condition::CannotAccept),
+            (Starting, false, true, true, Condition::Starting),
+            (Draining, false, true, true, Condition::Draining),
+            (Draining, true, false, false, Condition::Stalled),
+            (Running, true, true, true, Condition::Stalled),
+        ] {
+            assert_eq!(Condition::of(phase, stalled, full, degraded), expected);
+        }
+    }
+}

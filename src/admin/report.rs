@@ -1,0 +1,92 @@
+//! `application/health+json` (draft-inadarei-api-health-check): what `/health` and `/health/ready` answer.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use super::check::Check;
+use super::clock::rfc3339;
+use super::condition::{Condition, Health};
+use super::monitor::{RECEIVER, State};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    status: Health,
+    release_id: &'static str,
+    description: &'static str,
+    output: &'static str,
+    /// As the draft has it, a list for each name.
+    checks: BTreeMap<String, [Entry; 1]>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    status: Health,
+    component_type: &'static str,
+    observed_value: u64,
+    observed_unit: &'static str,
+    /// When the check ran.
+    time: String,
+    /// How long ago that was, in seconds.
+    age: f64,
+    output: String,
+}
+
+/// Which of the two questions is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Question {
+    /// `/health`
+    Alive,
+    /// `/health/ready`
+    Ready,
+}
+
+/// The answer and its status. Reads what is known, asks nobody.
+pub(super) fn report(state: &State, question: Question) -> (Health, String) {
+    let condition = state.condition();
+    let status = match question {
+        Question::Alive => condition.alive(),
+        Question::Ready => condition.ready(),
+    };
+    let mut checks: BTreeMap<String, [Entry; 1]> =
+        state.checks().iter().map(|(name, check)| (name.clone(), [entry(name, check)])).collect();
+    // The receiver's entry also tells what is not a check's result: the phase and the workers.
+    if let Some([receiver]) = checks.get_mut(RECEIVER) {
+        receiver.status = match condition {
+            Condition::Degraded => Health::Pass,
+            condition => condition.ready(),
+        };
+        if receiver.status != Health::Pass && receiver.output.is_empty() {
+            receiver.output = condition.text().to_owned();
+        }
+    }
+    let report = Report {
+        status,
+        release_id: env!("CARGO_PKG_VERSION"),
+        description: "chainspan",
+        output: condition.text(),
+        checks,
+    };
+    (
+        status,
+        serde_json::to_string(&report)
+            .unwrap_or_else(|error| format!("{{\"status\":\"fail\",\"output\":\"{error}\"}}")),
+    )
+}
+
+fn entry(name: &str, check: &Check) -> Entry {
+    let last = check.last();
+    let (component_type, observed_unit) = if name == RECEIVER { ("system", "By") } else { ("component", "failures") };
+    Entry {
+        status: if check.degraded() { Health::Warn } else { Health::Pass },
+        component_type,
+        observed_value: last.observed,
+        observed_unit,
+        time: rfc3339(check.at()),
+        age: SystemTime::now().duration_since(check.at()).map_or(0.0, |age| age.as_secs_f64()),
+        output: last.output.clone().unwrap_or_default(),
+    }
+}

@@ -1,0 +1,122 @@
+//! `/status`: the documented format (`spec/config-and-cli.md` section 3).
+//!
+//! ```json
+//! {
+//!   "version": "0.1.0",
+//!   "uptime_seconds": 12,
+//!   "listening": {"otlp/grpc": "127.0.0.1:14317"},
+//!   "destinations": {
+//!     "otlp/datadog": {
+//!       "role": "required",
+//!       "spans":    {"accepted": 5, "delivered": 5, "rejected": 0, "in_flight": 0, "spilled": 0, "dead": 0, "discarded": 0},
+//!       "requests": {"accepted": 0, "delivered": 0, "rejected": 0, "in_flight": 0, "spilled": 0, "dead": 0, "discarded": 0},
+//!       "failures": 0, "last_error": null, "backlog_age_seconds": 0.0, "queue_bytes": 0
+//!     }
+//!   },
+//!   "chains": {"8453": {"health": "degraded", "why": "too many operations fail"}, "1": {"health": "healthy", "why": null}},
+//!   "memory": {"resident_bytes": 9000000, "budget_used_bytes": 0, "budget_limit_bytes": 268435456}
+//! }
+//! ```
+//!
+//! `spans` counts spans, `requests` counts requests of metrics and logs. `last_error` is `null` while `failures` is 0,
+//! `resident_bytes` is `null` where the system does not tell. A chain that several services or environments report on shows
+//! the worst of them; `chains` is `null` when the metrics did not answer in time.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::monitor::State;
+use crate::config::Role;
+use crate::delivery::{Conservation, DestinationStatus};
+use crate::red::ChainState;
+
+/// How long the destinations have to answer; then their last answer is shown.
+const PATIENCE: Duration = Duration::from_millis(40);
+
+#[derive(Serialize)]
+struct Status<'a> {
+    version: &'static str,
+    uptime_seconds: u64,
+    listening: &'a BTreeMap<String, SocketAddr>,
+    destinations: BTreeMap<&'a str, Destination<'a>>,
+    chains: Option<BTreeMap<String, Chain>>,
+    memory: Memory,
+}
+
+#[derive(Serialize)]
+struct Chain {
+    health: &'static str,
+    why: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Destination<'a> {
+    role: &'static str,
+    spans: Conservation,
+    requests: Conservation,
+    failures: u32,
+    last_error: Option<&'a str>,
+    backlog_age_seconds: f64,
+    queue_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Memory {
+    resident_bytes: Option<u64>,
+    budget_used_bytes: usize,
+    budget_limit_bytes: usize,
+}
+
+/// The status now, as JSON.
+pub(super) async fn status(state: &State) -> Result<String, serde_json::Error> {
+    let destinations = state.destinations(PATIENCE).await.unwrap_or_else(|last| last);
+    let chains = state.chains(PATIENCE).await;
+    let budget = state.budget();
+    serde_json::to_string_pretty(&Status {
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_seconds: state.uptime().as_secs(),
+        listening: state.listening(),
+        destinations: destinations.iter().map(|status| (status.name.as_str(), destination(status))).collect(),
+        chains: chains.map(worst),
+        memory: Memory {
+            resident_bytes: resident_bytes(),
+            budget_used_bytes: budget.used(),
+            budget_limit_bytes: budget.limit(),
+        },
+    })
+}
+
+/// The worst state of each chain.
+fn worst(mut states: Vec<ChainState>) -> BTreeMap<String, Chain> {
+    // Later entries replace earlier ones: the worst comes last.
+    states.sort_by_key(|state| std::cmp::Reverse(state.health));
+    let chain = |state: ChainState| {
+        (state.chain.to_string(), Chain { health: state.health.label(), why: state.why.map(|why| why.text()) })
+    };
+    states.into_iter().map(chain).collect()
+}
+
+fn destination(status: &DestinationStatus) -> Destination<'_> {
+    Destination {
+        role: match status.role {
+            Role::Required => "required",
+            Role::Debug => "debug",
+        },
+        spans: status.spans,
+        requests: status.requests,
+        failures: status.failures,
+        last_error: status.last_error.as_deref(),
+        backlog_age_seconds: status.backlog_age.unwrap_or_default().as_secs_f64(),
+        queue_bytes: status.queue_bytes,
+    }
+}
+
+/// Linux tells it in kibibytes. The kernel makes the text up as it is read: this does not wait.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+}

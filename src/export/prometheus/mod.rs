@@ -1,0 +1,10 @@
+//! Prometheus: the text of a scrape, and the door it is fetched from.
+
+mod format;
+mod label;
+mod serve;
+mod text;
+
+pub use format::Format;
+pub use serve::serve;
+pub use text::{render, render_as};

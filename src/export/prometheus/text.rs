@@ -1,0 +1,205 @@
+//! A snapshot as text: Prometheus 0.0.4, or OpenMetrics 1.0 with units, times of creation and exemplars.
+//!
+//! Pure: the same snapshot and samples give the same text, byte for byte.
+
+use std::fmt::Write;
+
+use super::Format;
+use super::label::{dimension_labels, label, of_series, sanitized};
+use crate::red::{Exemplar, Family, FixedHistogram, Instrument, Series, Snapshot, Value, decimal};
+use crate::telemetry::{FUTURE_SPANS, Kind, LATE_SPANS, SERIES, SERIES_OVERFLOW, Sample, sample};
+
+/// As text format 0.0.4: the metrics derived from spans, if any are, then our own.
+pub fn render(snapshot: Option<&Snapshot>, own: &[Sample]) -> String {
+    render_as(Format::Text, snapshot, own)
+}
+
+/// The same in `format`.
+pub fn render_as(format: Format, snapshot: Option<&Snapshot>, own: &[Sample]) -> String {
+    let mut page = Page { text: String::with_capacity(64 * 1024), format };
+    let mut own: Vec<Sample> = own.to_vec();
+    if let Some(snapshot) = snapshot {
+        let namespace = sanitized(&snapshot.namespace);
+        let dimensions = dimension_labels(&snapshot.dimensions);
+        for family in &snapshot.families {
+            page.family(&namespace, &dimensions, family);
+        }
+        let count = |name, value| sample(name, Vec::new(), value);
+        own.push(count(SERIES, snapshot.series_count() as f64));
+        own.push(count(SERIES_OVERFLOW, snapshot.overflow_observations as f64));
+        own.push(count(LATE_SPANS, snapshot.late as f64));
+        own.push(count(FUTURE_SPANS, snapshot.future as f64));
+    }
+    own.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
+    page.own(&own);
+    if format == Format::OpenMetrics {
+        page.text.push_str("# EOF\n");
+    }
+    page.text
+}
+
+struct Page {
+    text: String,
+    format: Format,
+}
+
+impl Page {
+    fn family(&mut self, namespace: &str, dimensions: &[String], family: &Family) {
+        let entry = family.metric.entry();
+        let name = format!("{namespace}_{}", entry.prometheus);
+        let (kind, bounds) = match entry.instrument {
+            Instrument::Counter => ("counter", Vec::new()),
+            Instrument::Gauge => ("gauge", Vec::new()),
+            Instrument::Histogram(bounds) => ("histogram", self.bounds(bounds.texts())),
+        };
+        self.header(&name, entry.help, kind);
+        for series in &family.series {
+            let labels = of_series(dimensions, family, series);
+            match &series.value {
+                Value::Counter(count) => {
+                    self.line(&name, "_total", &labels, "", itoa::Buffer::new().format(*count));
+                    self.created(&name, &labels, series);
+                }
+                Value::Gauge(value) => self.line(&name, "", &labels, "", &number(*value)),
+                Value::Duration(histogram) => self.histogram(&name, &labels, &bounds, histogram.classic(), series),
+                Value::Fixed(histogram) => self.histogram(&name, &labels, &bounds, histogram, series),
+            }
+        }
+    }
+
+    /// The values of `le`; OpenMetrics wants to see that they are no integers.
+    fn bounds(&self, texts: impl Iterator<Item = String>) -> Vec<String> {
+        let whole = |text: String| if text.contains('.') { text } else { text + ".0" };
+        let texts = texts.map(|text| if self.format == Format::OpenMetrics { whole(text) } else { text });
+        texts.chain(["+Inf".to_owned()]).collect()
+    }
+
+    fn histogram(&mut self, name: &str, labels: &str, bounds: &[String], histogram: &FixedHistogram, series: &Series) {
+        let mut number = itoa::Buffer::new();
+        let mut below = 0;
+        for (place, (bound, count)) in bounds.iter().zip(histogram.buckets()).enumerate() {
+            below += count;
+            self.line(name, "_bucket", labels, bound, number.format(below));
+            // Slowest first: the bucket shows the slowest that fell into it.
+            let fell = |seen: &&Exemplar| i64::try_from(seen.duration_nano).map(|d| histogram.bounds().bucket(d));
+            if let Some(seen) = series.exemplars.iter().find(|seen| fell(seen) == Ok(place)) {
+                self.exemplar(seen);
+            }
+        }
+        self.line(name, "_sum", labels, "", &decimal(histogram.sum(), histogram.bounds().decimals));
+        self.line(name, "_count", labels, "", number.format(below));
+        self.created(name, labels, series);
+    }
+
+    fn own(&mut self, own: &[Sample]) {
+        let mut last = "";
+        for sample in own {
+            let (kind, suffix) = match sample.kind {
+                Kind::Counter => ("counter", "_total"),
+                Kind::Gauge => ("gauge", ""),
+            };
+            let name = sample.name.strip_suffix(suffix).unwrap_or(&sample.name);
+            if sample.name != last {
+                self.header(name, sample.help, kind);
+                last = &sample.name;
+            }
+            let mut labels = String::new();
+            sample.labels.iter().for_each(|(name, value)| label(&mut labels, &sanitized(name), value));
+            self.line(name, suffix, &labels, "", &number(sample.value));
+        }
+    }
+
+    /// In OpenMetrics a counter's family is named without the suffix of its samples.
+    fn header(&mut self, name: &str, help: &str, kind: &str) {
+        let suffix = if kind == "counter" && self.format == Format::Text { "_total" } else { "" };
+        let text = &mut self.text;
+        if !help.is_empty() {
+            let help = help.replace('\\', "\\\\").replace('\n', "\\n");
+            let quoted = if self.format == Format::OpenMetrics { help.replace('"', "\\\"") } else { help };
+            let _ = writeln!(text, "# HELP {name}{suffix} {quoted}");
+        }
+        let _ = writeln!(text, "# TYPE {name}{suffix} {kind}");
+        if let Some(unit) = unit(name).filter(|_| self.format == Format::OpenMetrics) {
+            let _ = writeln!(text, "# UNIT {name} {unit}");
+        }
+    }
+
+    /// One sample. An empty bound means there is none.
+    fn line(&mut self, name: &str, suffix: &str, labels: &str, bound: &str, value: &str) {
+        let text = &mut self.text;
+        text.push_str(name);
+        text.push_str(suffix);
+        if !labels.is_empty() || !bound.is_empty() {
+            text.push('{');
+            text.push_str(labels);
+            if !bound.is_empty() {
+                if !labels.is_empty() {
+                    text.push(',');
+                }
+                text.push_str("le=\"");
+                text.push_str(bound);
+                text.push('"');
+            }
+            text.push('}');
+        }
+        text.push(' ');
+        text.push_str(value);
+        text.push('\n');
+    }
+
+    /// When a series began, so that a reader can tell a new one from one that it had missed.
+    fn created(&mut self, name: &str, labels: &str, series: &Series) {
+        if self.format == Format::OpenMetrics && series.start_unix_nano > 0 {
+            self.line(name, "_created", labels, "", &decimal(i128::from(series.start_unix_nano), 9));
+        }
+    }
+
+    /// Behind the sample that was just written.
+    fn exemplar(&mut self, seen: &Exemplar) {
+        if self.format == Format::Text {
+            return;
+        }
+        self.text.pop();
+        self.text.push_str(" # {trace_id=\"");
+        hex(&mut self.text, &seen.trace_id);
+        self.text.push_str("\",span_id=\"");
+        hex(&mut self.text, &seen.span_id);
+        let [duration, end] = [seen.duration_nano, seen.end_unix_nano].map(|nano| decimal(i128::from(nano), 9));
+        let _ = writeln!(self.text, "\"}} {duration} {end}");
+    }
+}
+
+fn hex(text: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+}
+
+/// The unit that a name ends with.
+fn unit(name: &str) -> Option<&'static str> {
+    ["seconds", "bytes", "ratio"]
+        .into_iter()
+        .find(|unit| name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_')))
+}
+
+fn number(value: f64) -> String {
+    match value {
+        _ if value.is_nan() => "NaN".to_owned(),
+        f64::INFINITY => "+Inf".to_owned(),
+        f64::NEG_INFINITY => "-Inf".to_owned(),
+        _ => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_prometheus_reads_them() {
+        assert_eq!(number(3.0), "3");
+        assert_eq!(number(0.25), "0.25");
+        assert_eq!(number(f64::NEG_INFINITY), "-Inf");
+        assert_eq!(number(f64::NAN), "NaN");
+    }
+}

@@ -1,0 +1,54 @@
+//! The gateways' own words that become attributes of a gauge: cut to a length, and remembered so that the same words cost no
+//! memory of their own.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+
+/// The longest text that is kept, in bytes; what is longer is cut.
+const LONGEST: usize = 128;
+
+/// Texts that a thread remembers: signers, targets and instances are few.
+const KEPT: usize = 256;
+
+thread_local! {
+    static TEXTS: RefCell<HashSet<Arc<str>>> = RefCell::default();
+}
+
+/// The text, valid and not too long.
+pub(super) fn intern(text: &[u8]) -> Arc<str> {
+    let cut = &text[..text.len().min(LONGEST)];
+    let text = match std::str::from_utf8(cut) {
+        Ok(text) => text,
+        // Cut within a character, or not valid from there on.
+        Err(error) => std::str::from_utf8(&cut[..error.valid_up_to()]).unwrap_or_default(),
+    };
+    TEXTS.with_borrow_mut(|texts| {
+        if let Some(known) = texts.get(text) {
+            return known.clone();
+        }
+        if texts.len() == KEPT {
+            texts.clear();
+        }
+        let new: Arc<str> = text.into();
+        texts.insert(new.clone());
+        new
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Long words are cut between characters, what is no text ends where it stops being one, and the same words are one.
+    #[test]
+    fn texts_are_cut_and_remembered() {
+        assert_eq!(&*intern("é".repeat(100).as_bytes()), "é".repeat(64));
+        assert_eq!(&*intern(&[b"x".repeat(127), "é".into()].concat()), "x".repeat(127));
+        assert_eq!(&*intern(b"ab\xffcd"), "ab");
+        assert!(Arc::ptr_eq(&intern(b"signer-1"), &intern(b"signer-1")));
+        (0..10_000).for_each(|invented| drop(intern(format!("invented-{invented}").as_bytes())));
+        assert!(TEXTS.with_borrow(HashSet::len) <= KEPT);
+    }
+}
