@@ -1,8 +1,72 @@
-//! The commands, one small file each.
+//! The commands, one small file each: arguments in, exit code out.
+//!
+//! Results go to stdout, logs and errors to stderr. Exit codes: 0 done, 1 the command did not succeed, 2 the arguments or
+//! the configuration are wrong. Nothing outside this room knows of exit codes, and only this room speaks `anyhow`.
 
+pub mod check;
+pub mod demo;
+pub mod health;
+pub mod load;
+pub mod metrics;
+pub mod run;
+
+use std::io::Write as _;
 use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+/// What ends a command whose arguments or configuration are wrong; clap uses the same.
+const USAGE: u8 = 2;
+
+/// `--version`: version, commit and target.
+const VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("CHAINSPAN_COMMIT"), ", ", env!("CHAINSPAN_TARGET"), ")");
+
+/// Tags spans with their chain, measures each chain, and forwards everything to the Datadog agent.
+#[derive(Debug, Parser)]
+#[command(name = "chainspan", version = VERSION, max_term_width = 80, arg_required_else_help = true)]
+#[command(after_help = "Example:\n  chainspan run --config collector-config.yaml")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(disable_help_subcommand = true)]
+enum Command {
+    Run(run::RunArgs),
+    Check(check::CheckArgs),
+    Demo(demo::DemoArgs),
+    Load(load::LoadArgs),
+    Health(health::HealthArgs),
+    Metrics(metrics::MetricsArgs),
+}
 
 /// Parses the arguments, runs the command, returns its exit code.
 pub fn main() -> ExitCode {
-    ExitCode::from(2)
+    let result = match Cli::parse().command {
+        Command::Run(args) => run::run(args),
+        Command::Check(args) => check::check(&args),
+        Command::Demo(args) => demo::demo(args),
+        Command::Load(args) => load::load(args),
+        Command::Health(args) => health::health(args),
+        Command::Metrics(args) => metrics::metrics(&args),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("chainspan: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Writes a result to stdout. A reader that has gone away, as `head` does, is no error.
+///
+/// # Errors
+/// What the system said, when the result could not be written.
+fn say(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("cannot write the result"),
+        _ => Ok(()),
+    }
 }

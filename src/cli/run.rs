@@ -1,0 +1,99 @@
+//! `chainspan run`: the pipeline, until SIGTERM or SIGINT.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::config::{Config, Source};
+use crate::service::Service;
+use crate::telemetry;
+
+/// Receives, tags, measures and forwards, until SIGTERM or SIGINT
+///
+/// Exit code 0: everything in hand was delivered. 1: could not start, or could
+/// not keep a promise. 2: the configuration is wrong.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  chainspan run --config collector-config.yaml")]
+pub struct RunArgs {
+    /// The file [default: ./collector-config.yaml, else
+    /// /etc/chainspan/collector-config.yaml, else the one that was shipped]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Runs the pipeline in this process.
+///
+/// # Errors
+/// The pipeline could not start, or could not deliver what it had accepted.
+pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+    let source = Source::find(args.config.as_deref());
+    let config = match source.load() {
+        Ok(config) => config,
+        Err(errors) => {
+            eprintln!("{errors}");
+            return Ok(ExitCode::from(super::USAGE));
+        }
+    };
+    telemetry::logs::init(config.logs.level, config.logs.encoding)?;
+    tracing::info!(config = %source, version = super::VERSION, "starting");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers())
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
+    let result = runtime.block_on(serve(config));
+    // A second signal must end the process at once, whatever a task is waiting for.
+    runtime.shutdown_background();
+    result
+}
+
+/// One thread a core, four at most: at about a million spans a second per thread the network is full before the fifth
+/// would have work, and a sidecar should not spread over a machine that belongs to its gateways.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).clamp(1, 4)
+}
+
+async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+    // Before anything is bound: a signal that comes early still drains.
+    let mut signals = Signals::new().context("cannot listen for signals")?;
+    let service = Service::start(config).await?;
+    for (component, address) in service.listening() {
+        tracing::info!(component, %address, "listening");
+    }
+    tracing::info!("running");
+    let name = signals.next().await;
+    tracing::info!(signal = name, "draining");
+    tokio::select! {
+        drained = service.shut_down() => {
+            drained.context("the drain is incomplete")?;
+            tracing::info!("drained");
+            Ok(ExitCode::SUCCESS)
+        }
+        name = signals.next() => {
+            tracing::error!(signal = name, "stopped before everything was drained");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// The signals that ask us to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// The name of the next one.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What can be known from outside about late spans and spans from the future: chainspan decides by its clock at the moment
+//! of the commit, which lies somewhere between the sending of a request and its answer.
+
+use serde::{Deserialize, Serialize};
+
+/// Length of a window of event time, nanoseconds. A window begins at a multiple of it.
+pub const WINDOW_NANO: u64 = 10_000_000_000;
+
+/// Bounds on operations that did not join the window of their own end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timing {
+    /// Late, whenever the commit was: at least so many.
+    pub late_at_least: u64,
+    /// Late, if the commit was as late as it can have been: at most so many.
+    pub late_at_most: u64,
+    /// Ended after the window that was the current one when the answer came: at least so many.
+    pub future_at_least: u64,
+    /// Ended after the request was sent: at most so many.
+    pub future_at_most: u64,
+}
+
+impl Timing {
+    /// An operation that ended at `end`, in a request committed between `sent` and `answered`.
+    pub(super) fn add(&mut self, end: u64, sent: u64, answered: u64) {
+        let window = |moment: u64| moment / WINDOW_NANO;
+        // Two windows are open: the one of the commit and the one before.
+        let late = |commit: u64| u64::from(window(end) + 1 < window(commit));
+        self.late_at_least += late(sent);
+        self.late_at_most += late(answered);
+        self.future_at_least += u64::from(window(end) > window(answered));
+        self.future_at_most += u64::from(end > sent);
+    }
+
+    /// Takes over all of `other`.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.late_at_least += other.late_at_least;
+        self.late_at_most += other.late_at_most;
+        self.future_at_least += other.future_at_least;
+        self.future_at_most += other.future_at_most;
+    }
+
+    /// Takes over all of `other` as a mere possibility.
+    pub(super) fn merge_uncertain(&mut self, other: &Self) {
+        self.late_at_most += other.late_at_most;
+        self.future_at_most += other.future_at_most;
+    }
+
+    /// Whether every operation certainly joined the window of its own end.
+    pub fn all_on_time(&self) -> bool {
+        self.late_at_most == 0 && self.future_at_most == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 180_000_000 * WINDOW_NANO + 5_000_000_000;
+
+    fn timing(end: u64, sent: u64, answered: u64) -> [u64; 4] {
+        let mut timing = Timing::default();
+        timing.add(end, sent, answered);
+        [timing.late_at_least, timing.late_at_most, timing.future_at_least, timing.future_at_most]
+    }
+
+    /// The window before the current one is open, the one before that is not; in between it depends on the commit.
+    #[test]
+    fn a_span_is_late_when_its_window_was_closed() {
+        assert_eq!(timing(NOW - 1, NOW, NOW + 1), [0; 4]);
+        assert_eq!(timing(NOW - WINDOW_NANO, NOW, NOW), [0; 4]);
+        assert_eq!(timing(NOW - 2 * WINDOW_NANO, NOW, NOW), [1, 1, 0, 0]);
+        assert_eq!(timing(NOW - WINDOW_NANO, NOW, NOW + WINDOW_NANO), [0, 1, 0, 0]);
+    }
+
+    /// A later window is the future for certain; a later moment may be.
+    #[test]
+    fn a_span_is_from_the_future_when_it_ends_after_the_commit() {
+        assert_eq!(timing(NOW + 1, NOW, NOW + 2), [0, 0, 0, 1]);
+        assert_eq!(timing(NOW + WINDOW_NANO, NOW, NOW + 2), [0, 0, 1, 1]);
+        assert_eq!(timing(NOW + WINDOW_NANO, NOW, NOW + WINDOW_NANO), [0, 0, 0, 1]);
+    }
+}
