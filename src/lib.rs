@@ -11,6 +11,7 @@
 //! | [`red`] | series, histograms, what is counted and when |
 //! | [`telemetry`] | logs, and our own counters through the `metrics` facade |
 //! | [`config`] | `collector-config.yaml` as types |
+//! | [`store`] | what must survive the process: spilled requests and dead letters in one SQLite file |
 //! | [`delivery`] | one destination each: coalescing, sending, retry |
 //! | [`pipeline`] | the one place where a request is walked, tagged, handed over, made safe and committed |
 //! | [`receiver`] | the gRPC door |
@@ -33,4 +34,5 @@ pub mod receiver;
 pub mod red;
 pub mod service;
 pub mod sim;
+pub mod store;
 pub mod telemetry;

@@ -20,6 +20,7 @@ use crate::export::{otlp::Pusher, prometheus};
 use crate::pipeline::{Budget, Parts, Pipeline, unix_nano};
 use crate::receiver::{self, ReceiverError};
 use crate::red::{self, Red, Snapshot};
+use crate::store::{self, Store, StoreError};
 use crate::telemetry::Telemetry;
 use measuring::Measuring;
 
@@ -64,6 +65,9 @@ pub enum ServiceError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The store could not be opened.
+    #[error("extensions.file_storage: {0}")]
+    Store(#[from] StoreError),
     /// A destination could not be set up.
     #[error(transparent)]
     Destination(#[from] DestinationError),
@@ -102,10 +106,14 @@ impl Service {
         let lifecycle = Lifecycle::new();
         let budget = Budget::new(config.receiver.memory_limit_bytes);
         let red = config.gateway.as_ref().map(|gateway| Arc::new(Red::new(red_settings(gateway))));
+        let store = match &config.file_storage {
+            Some(storage) => Some(open_store(storage.clone()).await?),
+            None => None,
+        };
         let destinations = config
             .destinations
             .iter()
-            .map(|settings| Destination::start(settings.clone(), &telemetry))
+            .map(|settings| Destination::start(settings.clone(), &telemetry, store.as_ref()))
             .collect::<Result<Vec<_>, _>>()?;
         let pipeline = Pipeline::new(Parts {
             budget: budget.clone(),
@@ -230,6 +238,14 @@ impl Service {
         }
         Ok(())
     }
+}
+
+/// Recovery may take a while: it has a thread of its own.
+async fn open_store(storage: config::FileStorage) -> Result<Store, ServiceError> {
+    let config::FileStorage { directory, max_bytes, min_free_bytes } = storage;
+    let settings = store::Settings { directory, max_bytes, min_free_bytes };
+    let opened = tokio::task::spawn_blocking(move || Store::open(settings)).await;
+    Ok(opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?)
 }
 
 async fn bind(

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chainspan::admin::{self, Lifecycle, Phase, Readiness, State};
 use chainspan::chain::ChainId;
 use chainspan::config::Role;
-use chainspan::delivery::{Conservation, DestinationStatus};
+use chainspan::delivery::{BreakerState, Conservation, DestinationStatus};
 use chainspan::pipeline::Budget;
 use chainspan::red::{Cause, ChainLabel, ChainState, Health};
 use serde_json::Value;
@@ -102,6 +102,7 @@ fn destination(name: &str, role: Role) -> DestinationStatus {
         queue_bytes: 1234,
         backlog_age: Some(Duration::from_millis(1500)),
         failures: 0,
+        breaker: BreakerState::Closed,
         last_error: None,
     }
 }

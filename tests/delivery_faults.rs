@@ -32,6 +32,12 @@ fn settings(fault: &Fault) -> config::Destination {
             max_interval: Duration::from_millis(20),
             max_elapsed_time: None,
         },
+        breaker: config::Breaker {
+            consecutive_failures: 5,
+            open_min: Duration::from_millis(20),
+            open_max: Duration::from_millis(100),
+        },
+        spill_after: Duration::from_millis(100),
         role: Role::Required,
         temporality: config::Temporality::Delta,
         signals: Signals { traces: true, metrics: true, logs: true, derived: true },
@@ -39,7 +45,7 @@ fn settings(fault: &Fault) -> config::Destination {
 }
 
 fn start(settings: config::Destination) -> Destination {
-    Destination::start(settings, &Telemetry::new()).expect("sound settings")
+    Destination::start(settings, &Telemetry::new(), None).expect("sound settings")
 }
 
 /// A parcel of spans with the ids `from..from + count`, each in a trace of its own, named `name`.

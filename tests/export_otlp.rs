@@ -246,11 +246,17 @@ fn destination(fault: &Fault, temporality: Temporality, telemetry: &Telemetry) -
             max_interval: Duration::from_millis(20),
             max_elapsed_time: None,
         },
+        breaker: config::Breaker {
+            consecutive_failures: 5,
+            open_min: Duration::from_millis(20),
+            open_max: Duration::from_millis(100),
+        },
+        spill_after: Duration::from_millis(100),
         role: Role::Required,
         temporality,
         signals: Signals { traces: false, metrics: false, logs: false, derived: true },
     };
-    Destination::start(settings, telemetry).expect("sound settings")
+    Destination::start(settings, telemetry, None).expect("sound settings")
 }
 
 /// Three points.

@@ -14,7 +14,7 @@ use super::lifecycle::{Lifecycle, Phase};
 use super::monitor::{State, Timing};
 use super::workers::Workers;
 use crate::config::Role;
-use crate::delivery::{Conservation, DestinationStatus};
+use crate::delivery::{BreakerState, Conservation, DestinationStatus};
 use crate::pipeline::Budget;
 
 const TIMING: Timing = Timing {
@@ -33,6 +33,7 @@ fn destination() -> DestinationStatus {
         queue_bytes: 0,
         backlog_age: None,
         failures: 0,
+        breaker: BreakerState::Closed,
         last_error: None,
     }
 }

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::types::{
-    Chain, Compression, Gateway, Health, LogEncoding, LogLevel, Logs, Receiver, Retry, Role, Temporality,
+    Breaker, Chain, Compression, Gateway, Health, LogEncoding, LogLevel, Logs, Receiver, Retry, Role, Temporality,
 };
 use crate::chain::DEFAULT_KEYS;
 
@@ -37,6 +37,11 @@ pub(super) const RETRY: Retry = Retry {
     max_interval: Duration::from_secs(30),
     max_elapsed_time: None,
 };
+/// `exporters.otlp/NAME.circuit_breaker`.
+pub(super) const BREAKER: Breaker =
+    Breaker { consecutive_failures: 5, open_min: Duration::from_secs(1), open_max: Duration::from_secs(60) };
+/// `exporters.otlp/NAME.spill_after`.
+pub(super) const SPILL_AFTER: Duration = Duration::from_millis(100);
 /// `service.telemetry.logs`.
 pub(super) const LOGS: Logs = Logs { level: LogLevel::Info, encoding: LogEncoding::Console };
 /// `service.shutdown_timeout`: orchestrators kill at 30 s.

@@ -50,6 +50,8 @@ pub(super) fn destination(name: &str, section: Section<'_>) -> Destination {
         max_request_bytes: section
             .or("max_request_size", defaults::MAX_REQUEST_BYTES, |field| field.size(1 << 10..=64 << 20)),
         connections: section.or("connections", defaults::CONNECTIONS, |field| field.count(1..=64)),
+        breaker: defaults::BREAKER,
+        spill_after: defaults::SPILL_AFTER,
         retry: retry(section.section("retry_on_failure")),
         role: section.or("role", defaults::ROLE, |field| field.one_of(&ROLE)),
         temporality: section.or("temporality", defaults::TEMPORALITY, |field| field.one_of(&TEMPORALITY)),

@@ -31,8 +31,8 @@ pub use flow::Flow;
 pub use print::print;
 pub use source::{Source, load};
 pub use types::{
-    Chain, ChainInfo, Compression, Config, Destination, Gateway, Health, LogEncoding, LogLevel, Logs, Receiver, Retry,
-    Role, Secret, Signals, Temporality,
+    Breaker, Chain, ChainInfo, Compression, Config, Destination, FileStorage, Gateway, Health, LogEncoding, LogLevel,
+    Logs, Receiver, Retry, Role, Secret, Signals, Temporality,
 };
 pub use units::{format_duration, format_size};
 

@@ -52,6 +52,7 @@ pub(super) fn assemble<'a>(reader: &'a Reader<'a>, root: &Section<'a>, mut all: 
         prometheus: is_used(Kind::Exporter, "prometheus").then_some(all.prometheus),
         health_check: health_check.then_some(all.health_check),
         receiver: all.receiver,
+        file_storage: None,
         logs,
         shutdown_timeout,
     };

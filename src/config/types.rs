@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::chain::ChainId;
@@ -21,6 +22,9 @@ pub struct Config {
     pub prometheus: Option<SocketAddr>,
     /// `extensions.health_check.endpoint`, when `service.extensions` names it.
     pub health_check: Option<SocketAddr>,
+    /// `extensions.file_storage`, when `service.extensions` names it: where requests and dead letters are kept. Absent: what
+    /// is not delivered goes back to the client.
+    pub file_storage: Option<FileStorage>,
     /// `service.telemetry.logs`.
     pub logs: Logs,
     /// `service.shutdown_timeout`: how long a drain may take.
@@ -117,6 +121,11 @@ pub struct Destination {
     pub connections: usize,
     /// `retry_on_failure`.
     pub retry: Retry,
+    /// `circuit_breaker`.
+    pub breaker: Breaker,
+    /// `spill_after`: how long a request waits for this destination before it is also written to the store, where there is
+    /// one.
+    pub spill_after: Duration,
     /// Whether an acknowledgement waits for this destination.
     pub role: Role,
     /// How measurements are sent there.
@@ -182,6 +191,17 @@ pub struct Retry {
     pub max_elapsed_time: Option<Duration>,
 }
 
+/// `circuit_breaker`: when a destination is left alone, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Breaker {
+    /// After so many failures in a row it opens.
+    pub consecutive_failures: u32,
+    /// The shortest time that it stays open.
+    pub open_min: Duration,
+    /// The longest.
+    pub open_max: Duration,
+}
+
 /// `temporality` of an exporter: what the points of `metrics/gateway` count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Temporality {
@@ -198,6 +218,17 @@ pub enum Role {
     Required,
     /// Best effort from memory: never delays, fails or spills anything.
     Debug,
+}
+
+/// `extensions.file_storage`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileStorage {
+    /// `directory`.
+    pub directory: PathBuf,
+    /// `max_size_mib`, in bytes: the most that is kept.
+    pub max_bytes: u64,
+    /// `min_free_mib`, in bytes: so much of the disk stays free.
+    pub min_free_bytes: u64,
 }
 
 /// `service.telemetry.logs`.

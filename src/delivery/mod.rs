@@ -39,8 +39,8 @@ mod status;
 mod sweep;
 mod tickets;
 
-pub use destination::{Destination, DestinationError};
+pub use destination::{Destination, DestinationError, Moved};
 pub use parcel::{Parcel, Signal, Undelivered};
 pub use receipt::Receipt;
 pub(crate) use retry::code_name;
-pub use status::{Conservation, DestinationStatus};
+pub use status::{BreakerState, Conservation, DestinationStatus};

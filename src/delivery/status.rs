@@ -24,6 +24,29 @@ pub struct Conservation {
     pub discarded: u64,
 }
 
+/// The circuit breaker of a destination (`spec/delivery.md` section 3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BreakerState {
+    /// Requests go out.
+    #[default]
+    Closed,
+    /// Nothing is dialled.
+    Open,
+    /// One request goes out to see whether the destination works again.
+    HalfOpen,
+}
+
+impl BreakerState {
+    /// `closed`, `open`, `half_open`: as in `/status`.
+    pub fn label(self) -> &'static str {
+        match self {
+            BreakerState::Closed => "closed",
+            BreakerState::Open => "open",
+            BreakerState::HalfOpen => "half_open",
+        }
+    }
+}
+
 /// One destination at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DestinationStatus {
@@ -44,6 +67,8 @@ pub struct DestinationStatus {
     /// Consecutive failed attempts that speak against the destination (not those that refuse data); 0 when the last one
     /// succeeded.
     pub failures: u32,
+    /// Whether it is left alone.
+    pub breaker: BreakerState,
     /// What the last failed attempt ended with, while `failures` is not 0.
     pub last_error: Option<String>,
 }

@@ -19,6 +19,7 @@ mod keys;
 mod outline;
 mod reader;
 mod schema;
+mod signal;
 mod span;
 mod split;
 mod value;
@@ -29,6 +30,7 @@ mod write;
 
 pub use edit::{EditError, Edits, SpanEdits};
 pub use outline::{check_frame, count_items};
+pub use signal::Signal;
 pub use split::{Piece, halve, split};
 pub use value::Value;
 pub use visit::{AttributePlace, Container, SpanHead, SpanPlace, Visitor};
