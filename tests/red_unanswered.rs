@@ -34,6 +34,7 @@ fn telling() -> ExportTraceServiceRequest {
     let mut transaction = span("submit_tx", Duration::from_millis(90), gap);
     task.trace_id = TRACE.to_vec();
     transaction.trace_id = TRACE.to_vec();
+    task.span_id = vec![0xcd; 8];
     traces("gateway", vec![task, transaction])
 }
 
@@ -58,7 +59,7 @@ fn traces_of_it(chainspan: &Chainspan) -> Vec<&'static str> {
         ("its chain", page.contains("chain_id=\"1\"")),
         ("an operation", page.contains("operation=\"task\"")),
         ("a call", page.contains("span_name=\"process task\"")),
-        ("an exemplar", page.contains(&"ab".repeat(16))),
+        ("an exemplar", page.contains(&"cd".repeat(8))),
         ("a last success", page.contains("last_success_age_seconds{") && page.contains("operation=\"task\"")),
         ("a gauge of a signer", page.contains("signer=\"hot\"")),
         ("a gauge of a breaker", page.contains("target=\"rpc\"")),
