@@ -50,7 +50,7 @@ fn stages(chains: u64, services: u64, before: u64) -> Vec<Stage> {
         .map(|_| Stage {
             dims: dims.clone(),
             observations: (0..SPANS).map(|_| observation()).collect(),
-            readings: Vec::new(),
+            ..Stage::default()
         })
         .collect()
 }

@@ -277,6 +277,7 @@ fn red_settings(gateway: &Gateway) -> red::Settings {
         chains: gateway.chains.keys().copied().collect(),
         max_chains: gateway.max_chains,
         max_series: gateway.max_series,
+        span_metrics: gateway.span_metrics,
         committers: Handle::current().metrics().num_workers(),
         start_unix_nano: unix_nano(),
         series_idle: gateway.series_idle,

@@ -428,7 +428,6 @@ fn functions_of_later_versions_are_refused() {
         (grpc, "        tls: {cert_file: a}\n", "receivers.otlp.protocols.grpc.tls"),
         (grpc, "        auth: {bearer_token: hunter2}\n", "receivers.otlp.protocols.grpc.auth"),
         ("      grpc:\n", "      http: {}\n      grpc:\n", "receivers.otlp.protocols.http"),
-        ("gateway: {}", "gateway: {span_metrics: false}", "connectors.gateway.span_metrics"),
         (datadog, "    auth: {authenticator: a}\n", "exporters.otlp/datadog.auth"),
         (datadog, "    tls: {insecure: false}\n", "exporters.otlp/datadog.tls"),
         (datadog, "    tls: {}\n", "exporters.otlp/datadog.tls"),

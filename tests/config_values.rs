@@ -81,7 +81,7 @@ fn chains_are_named_by_id() {
 #[test]
 fn measurements_go_where_their_pipeline_says() {
     let config = read(
-        "connectors: {gateway: {series_idle: 1h, exemplars: 0, health: {error_ratio: 0.1, no_success: 5m}, instance: false}}\n\
+        "connectors: {gateway: {series_idle: 1h, exemplars: 0, health: {error_ratio: 0.1, no_success: 5m}, instance: false, span_metrics: true}}\n\
          exporters: {otlp/a: {endpoint: \"a:1\", temporality: cumulative}}\n\
          service: {pipelines: {traces: {receivers: [otlp], exporters: [gateway]}, \
          metrics/gateway: {receivers: [gateway], exporters: [otlp/a, otlp/datadog]}}}",
@@ -94,6 +94,7 @@ fn measurements_go_where_their_pipeline_says() {
     }
     let gateway = config.gateway.as_ref().expect("measured");
     assert_eq!((gateway.series_idle, gateway.exemplars, gateway.instance), (Duration::from_secs(3600), 0, false));
+    assert!(gateway.span_metrics);
     assert_eq!((gateway.health.error_ratio, gateway.health.quorum_failure_ratio), (0.1, 0.02));
     assert_eq!(gateway.health.no_success, Duration::from_secs(300));
     assert_eq!(parse(&print(&config), "printed", &|_| None), Ok(config.clone()));

@@ -54,6 +54,7 @@ fn snapshot() -> Snapshot {
             family(Metric::ChainHealth, series(Value::Gauge(2.0))),
         ],
         overflow_observations: 0,
+        calls: Vec::new(),
         late: 4,
         future: 1,
     }

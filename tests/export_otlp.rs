@@ -55,6 +55,7 @@ fn snapshot(families: Vec<Family>) -> Snapshot {
         namespace: "avs.gateway".into(),
         dimensions: Arc::new(["service.name".to_owned(), "deployment.environment.name".to_owned()]),
         families,
+        calls: Vec::new(),
         overflow_observations: 0,
         late: 0,
         future: 0,

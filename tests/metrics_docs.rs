@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use chainspan::cli::metrics::{derived_markdown, own_markdown};
-use chainspan::red::Metric;
+use chainspan::cli::metrics::{calls_markdown, derived_markdown, own_markdown};
+use chainspan::red::{CALL_METRICS, Metric};
 use chainspan::telemetry::OWN;
 
 const WRITE: &str = "CHAINSPAN_WRITE_DOCS";
@@ -25,7 +25,8 @@ fn replaced(page: &str, name: &str, table: &str) -> String {
 fn the_page_shows_the_tables_of_the_code() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
     let page = fs::read_to_string(&path).expect("the page exists");
-    let expected = replaced(&replaced(&page, "derived", &derived_markdown()), "own", &own_markdown());
+    let generated = [("derived", derived_markdown()), ("calls", calls_markdown()), ("own", own_markdown())];
+    let expected = generated.iter().fold(page.clone(), |page, (name, table)| replaced(&page, name, table));
     if std::env::var_os(WRITE).is_some() {
         fs::write(&path, &expected).expect("the page can be written");
         return;
@@ -50,9 +51,12 @@ fn the_command_prints_every_metric() {
         let name = format!("avs.gateway.{} ", metric.entry().name);
         assert_eq!(table.lines().filter(|line| line.starts_with(&name)).count(), 1, "{name}");
     }
+    for metric in CALL_METRICS {
+        assert_eq!(table.lines().filter(|line| line.starts_with(metric.name)).count(), 1, "{}", metric.name);
+    }
     for own in OWN {
         let name = format!("{} ", own.name);
         assert_eq!(table.lines().filter(|line| line.starts_with(&name)).count(), 1, "{name}");
     }
-    assert_eq!(markdown, format!("{}\n{}", derived_markdown(), own_markdown()));
+    assert_eq!(markdown, [derived_markdown(), calls_markdown(), own_markdown()].join("\n"));
 }

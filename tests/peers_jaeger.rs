@@ -3,31 +3,12 @@
 mod common;
 
 use std::net::SocketAddr;
-use std::process::Command;
 use std::time::Duration;
 
 use common::chainspan::{Chainspan, assert_conservation, config};
-use common::peer::{self, Peer};
+use common::peer;
 use common::sink::Sink;
-use common::{http_get, otlp};
-
-/// A Jaeger all-in-one with every port on a free one: itself, where it takes OTLP, where its API is.
-fn jaeger() -> Option<(Peer, SocketAddr, SocketAddr)> {
-    const OTHERS: [&str; 5] = [
-        "--collector.otlp.http.host-port",
-        "--query.grpc-server.host-port",
-        "--admin.http.host-port",
-        "--collector.grpc-server.host-port",
-        "--collector.http-server.host-port",
-    ];
-    let program = peer::find("jaeger")?;
-    let (otlp, api) = (peer::free_address(), peer::free_address());
-    let mut command = Command::new(program);
-    command.arg(format!("--collector.otlp.grpc.host-port={otlp}"));
-    command.arg(format!("--query.http-server.host-port={api}"));
-    command.args(OTHERS.map(|flag| format!("{flag}={}", peer::free_address())));
-    Some((Peer::start("jaeger", peer::directory(), command, &[otlp, api]), otlp, api))
-}
+use common::{http_get, jaeger, otlp};
 
 /// chainspan with a required sink and Jaeger as a debug destination.
 fn chainspan(sink: &Sink, jaeger: SocketAddr) -> Chainspan {
@@ -45,7 +26,7 @@ fn send_task(chainspan: &Chainspan) {
 /// A trace is found in Jaeger by the chain id that chainspan wrote, and by no other.
 #[test]
 fn jaeger_finds_a_trace_by_its_chain() {
-    let Some((_jaeger, otlp, api)) = jaeger() else { return };
+    let Some((_jaeger, otlp, api)) = jaeger::start(&[]) else { return };
     let sink = Sink::start();
     let chainspan = chainspan(&sink, otlp);
     send_task(&chainspan);
@@ -73,7 +54,7 @@ fn a_dead_jaeger_fails_nothing_and_its_drops_are_counted() {
     /// Together more than the receiver's memory limit of 256 MiB.
     const REQUESTS: usize = 600;
     const REQUEST_BYTES: usize = 512 << 10;
-    let Some((mut jaeger, otlp, _)) = jaeger() else { return };
+    let Some((mut jaeger, otlp, _)) = jaeger::start(&[]) else { return };
     let sink = Sink::forgetful();
     let mut chainspan = chainspan(&sink, otlp);
     let spans = |chainspan: &Chainspan, key: &str| {

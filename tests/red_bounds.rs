@@ -81,7 +81,7 @@ fn retired_places_are_given_back() {
             let observations = vec![varied(Some(chain(id + 10)), invented)];
             let signer = reading(id + 10, &format!("signer-{id}"), State::NonceGap(1), now);
             let dims = vec![dims(&format!("service-{id}"), "prod")];
-            red.commit(&Stage { dims, observations, readings: vec![signer] }, now);
+            red.commit(&Stage { dims, observations, readings: vec![signer], ..Stage::default() }, now);
         }
         red.close(now);
         let snapshot = red.snapshot();
@@ -116,6 +116,7 @@ fn inventing_signers_and_targets_changes_no_other_chain() {
             dims: vec![dims(&invented, "prod")],
             observations: vec![Observation { end_unix_nano: T + n, ..varied(Some(chain(1)), n) }],
             readings: vec![signer, target],
+            ..Stage::default()
         };
         with.commit(&hostile, T);
         with.commit(&honest(n), T);
@@ -294,7 +295,7 @@ fn a_series_costs_about_two_kibibytes() {
         })
         .collect();
     let dims: Vec<_> = (0..32).map(|n| dims(&format!("gateway-{n}"), "prod")).collect();
-    let all = Stage { dims, observations: spans, readings: Vec::new() };
+    let all = Stage { dims, observations: spans, ..Stage::default() };
     let both = allocation_counter::measure(|| {
         red.commit(&all, T);
         drop(red.snapshot());

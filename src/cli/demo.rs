@@ -228,6 +228,7 @@ pub fn config(endpoint: &str) -> Config {
                 quorum_failure_ratio: 0.02,
                 no_success: Duration::from_secs(60),
             },
+            span_metrics: false,
             instance: true,
         }),
         destinations: vec![Destination {

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use super::say;
-use crate::red::{Entry, Instrument, Metric};
+use crate::red::{CALL_METRICS, CallMetric, Entry, Instrument, Metric};
 use crate::telemetry::{Kind, OWN};
 
 /// The default namespace, as OTLP and as Prometheus write it.
 const NAMESPACE: (&str, &str) = ("avs.gateway", "avs_gateway");
 
-/// Lists every metric: those derived from spans, then those of chainspan itself
+/// Lists every metric: those derived from spans, those for Jaeger, then those of chainspan itself
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  chainspan metrics | grep quorum")]
 pub struct MetricsArgs {
@@ -33,18 +33,22 @@ enum Format {
 /// # Errors
 /// When the result cannot be written.
 pub fn metrics(args: &MetricsArgs) -> anyhow::Result<ExitCode> {
-    let [derived, own] = [derived(), own()];
-    let text = match args.format {
-        Format::Table => format!("{}\n{}", columns(&derived), columns(&own)),
-        Format::Markdown => format!("{}\n{}", markdown(&derived), markdown(&own)),
+    let write = match args.format {
+        Format::Table => columns,
+        Format::Markdown => markdown,
     };
-    say(&text)?;
+    say(&[derived(), calls(), own()].map(|table| write(&table)).join("\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The metrics derived from spans as a Markdown table.
 pub fn derived_markdown() -> String {
     markdown(&derived())
+}
+
+/// The metrics for Jaeger as a Markdown table.
+pub fn calls_markdown() -> String {
+    markdown(&calls())
 }
 
 /// The metrics of chainspan itself as a Markdown table.
@@ -80,6 +84,18 @@ fn derived() -> Table {
         heads: vec!["OTLP", "Prometheus", "instrument, unit", "attributes", "what it says"],
         names: 2,
         rows: Metric::all().map(|metric| row(metric.entry())).collect(),
+    }
+}
+
+fn calls() -> Table {
+    let row = |metric: &CallMetric| {
+        let (kind, suffix) = if metric.histogram { ("histogram, ms", "") } else { ("counter, {call}", "_total") };
+        vec![format!("{}{suffix}", metric.name), kind.to_owned(), metric.labels.join(", "), metric.help.to_owned()]
+    };
+    Table {
+        heads: vec!["Prometheus", "instrument, unit", "labels", "what it says"],
+        names: 1,
+        rows: CALL_METRICS.iter().map(row).collect(),
     }
 }
 

@@ -94,6 +94,7 @@ pub(super) fn gateway() -> Gateway {
         exemplars: 4,
         health: Health { error_ratio: 0.05, quorum_failure_ratio: 0.02, no_success: Duration::from_secs(60) },
         instance: true,
+        span_metrics: false,
     }
 }
 

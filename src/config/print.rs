@@ -82,6 +82,7 @@ fn gateway(out: &mut Lines, gateway: &Gateway) {
     let health = format!("{{error_ratio: {error}, quorum_failure_ratio: {quorum}, no_success: {no_success}}}");
     out.line(2, &format!("health: {health}"));
     out.line(2, &format!("instance: {}", gateway.instance));
+    out.line(2, &format!("span_metrics: {}", gateway.span_metrics));
 }
 
 fn destination(out: &mut Lines, destination: &Destination) {

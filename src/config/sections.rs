@@ -90,7 +90,6 @@ pub(super) fn chain(section: Section<'_>) -> Chain {
 /// `connectors.gateway`.
 pub(super) fn gateway(section: Section<'_>) -> Gateway {
     let default = defaults::gateway();
-    section.refuse("span_metrics", LATER);
     let gateway = Gateway {
         namespace: section.or("namespace", default.namespace, |field| field.parse("a name", namespace)),
         dimensions: section.or("dimensions", default.dimensions, dimensions),
@@ -102,6 +101,7 @@ pub(super) fn gateway(section: Section<'_>) -> Gateway {
         exemplars: section.or("exemplars", default.exemplars, |field| field.count(0..=4)),
         health: health(section.section("health"), default.health),
         instance: section.or("instance", default.instance, Field::truth),
+        span_metrics: section.or("span_metrics", default.span_metrics, Field::truth),
     };
     if let Err(why) = limits::series(gateway.chains.len(), gateway.max_chains, gateway.max_series)
         && let Some(field) = ["max_series", "max_chains", "chains"].into_iter().find_map(|key| section.get(key))

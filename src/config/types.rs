@@ -80,6 +80,8 @@ pub struct Gateway {
     pub health: Health,
     /// Whether measurements sent over OTLP say which chainspan they come from.
     pub instance: bool,
+    /// Whether every span is counted for Jaeger's Monitor tab as well, on Prometheus.
+    pub span_metrics: bool,
 }
 
 /// `connectors.gateway.health`.

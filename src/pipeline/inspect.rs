@@ -18,7 +18,7 @@ use super::work::{Plan, PlanChain, Room, Tag, Work};
 use crate::chain::{ChainId, Found, OwnTag, Resolved, TAG_KEY, TagPlan, valid_trace_id};
 use crate::gateway::{Facts, Hints, Operation, has_bad_figure, measure, operation};
 use crate::otlp::{AttributePlace, SpanHead, Value, Visitor};
-use crate::red::{Dims, Observation, Reading, State, Subject};
+use crate::red::{Call, Dims, Observation, Reading, SpanKind, State, StatusCode, Subject};
 
 /// The longest dimension value that is kept, in bytes; what is longer is cut.
 const DIMENSION_BYTES: usize = 200;
@@ -42,6 +42,8 @@ pub(super) struct Inspector<'p, 'a> {
     dimensions: Vec<Value<'a>>,
     /// The resource's `service.instance.id`.
     instance: Value<'a>,
+    /// The resource's `service.name`, for calls.
+    service: Service<'a>,
     /// Index into the stage, once a span of the resource has been measured.
     dims: Option<u32>,
 }
@@ -62,6 +64,7 @@ impl<'p, 'a> Inspector<'p, 'a> {
             facts: Facts::new(),
             dimensions: vec![Value::Empty; measuring.map_or(0, |measuring| measuring.dimensions.len())],
             instance: Value::Empty,
+            service: Service::Is(Value::Empty),
             dims: None,
         }
     }
@@ -150,6 +153,20 @@ impl<'p, 'a> Inspector<'p, 'a> {
         self.work.stage.readings.push(Reading { dims, chain, end_unix_nano, state, subject });
     }
 
+    /// Stages the span as a call, whatever it is. Which call it is.
+    fn call(&mut self, head: &SpanHead<'a>, chain: Option<ChainId>) -> u32 {
+        let index = self.work.stage.calls.len() as u32;
+        self.work.stage.calls.push(Call {
+            service: self.service.interned(),
+            name: texts::intern(head.name),
+            kind: SpanKind::from_wire(head.kind),
+            status: StatusCode::from_wire(head.status_code),
+            chain,
+            duration_nano: duration(head),
+        });
+        index
+    }
+
     fn plan_tag(&mut self, chain: ChainId) -> Tag {
         match self.own.plan(Some(chain)) {
             TagPlan::Leave => Tag::Leave,
@@ -193,6 +210,7 @@ impl<'a> Visitor<'a> for Inspector<'_, 'a> {
         self.dims = None;
         self.dimensions.fill(Value::Empty);
         self.instance = Value::Empty;
+        self.service = Service::Is(Value::Empty);
     }
 
     fn resource_attribute(&mut self, key: &'a [u8], value: Value<'a>) {
@@ -206,6 +224,9 @@ impl<'a> Visitor<'a> for Inspector<'_, 'a> {
         }
         if key == b"service.instance.id" {
             self.instance = value;
+        }
+        if key == b"service.name" {
+            self.service = Service::Is(value);
         }
     }
 
@@ -249,6 +270,8 @@ impl<'a> Visitor<'a> for Inspector<'_, 'a> {
         let resolved = Resolved::own(&self.span, &self.scope, &self.resource);
         let operation = self.measure(head, resolved.chain, trace.unwrap_or_default());
         let readings = self.read(head, resolved.chain, operation.map(|(operation, _)| operation));
+        let calls = self.measuring.is_some_and(|measuring| measuring.span_metrics);
+        let call = calls.then(|| self.call(head, resolved.chain));
 
         if let Some(tagging) = self.tagging {
             let (chain, tag) = match (resolved.chain, trace) {
@@ -273,13 +296,31 @@ impl<'a> Visitor<'a> for Inspector<'_, 'a> {
             let settled = matches!((&chain, &tag), (PlanChain::Known(_), Tag::Leave) | (PlanChain::Unknown, _));
             if !settled || !hints.is_empty() {
                 let observation = operation.and_then(|(_, index)| index);
-                self.work.plans.push(Plan { place: head.place, tag, chain, observation, readings, hints });
+                self.work.plans.push(Plan { place: head.place, tag, chain, observation, readings, call, hints });
             }
         }
 
         self.span = Found::NOTHING;
         self.own.clear();
         self.facts.clear();
+    }
+}
+
+/// A `service.name`, and the text that has been made of it once a span needed it.
+enum Service<'a> {
+    Is(Value<'a>),
+    Interned(Arc<str>),
+}
+
+impl Service<'_> {
+    fn interned(&mut self) -> Arc<str> {
+        let text = match self {
+            Self::Interned(text) => return text.clone(),
+            Self::Is(Value::Str(text)) => texts::intern(text),
+            Self::Is(_) => texts::intern(b""),
+        };
+        *self = Self::Interned(text.clone());
+        text
     }
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Tagging {
 pub(super) struct Measuring {
     /// Resource attributes that become dimensions.
     pub(super) dimensions: Vec<String>,
+    /// Every span is counted as a call as well.
+    pub(super) span_metrics: bool,
 }
 
 impl Rules {
@@ -41,7 +43,10 @@ impl Rules {
         });
         Self {
             tagging: chain.map(|chain| Tagging { keys: Keys::new(&chain.keys), datadog_hints: chain.datadog_hints }),
-            measuring: gateway.map(|gateway| Measuring { dimensions: gateway.dimensions.clone() }),
+            measuring: gateway.map(|gateway| Measuring {
+                dimensions: gateway.dimensions.clone(),
+                span_metrics: gateway.span_metrics,
+            }),
             names: Names::new(extra),
             unclassified: Unclassified::new(),
         }

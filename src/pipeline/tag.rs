@@ -36,6 +36,9 @@ fn inherit(work: &mut Work, traces: &Traces, trace: &[u8; 16], now_ms: u64, plan
     for reading in &mut work.stage.readings[plan.readings.start as usize..plan.readings.end as usize] {
         reading.chain = chain;
     }
+    if let Some(call) = plan.call {
+        work.stage.calls[call as usize].chain = chain;
+    }
     chain
 }
 

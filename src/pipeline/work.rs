@@ -9,7 +9,7 @@ use super::tally::Tally;
 use crate::chain::{ChainId, RequestTraces};
 use crate::gateway::Hints;
 use crate::otlp::{AttributePlace, Edits, SpanPlace};
-use crate::red::{Observation, Reading, Stage};
+use crate::red::{Call, Observation, Reading, Stage};
 
 /// Idle works kept per thread.
 const KEPT: usize = 16;
@@ -20,7 +20,7 @@ const KEPT_SPANS: usize = 8192;
 /// So much may be noted of a request before the budget is asked: that of any usual request.
 const FREE_NOTES: usize = 4096;
 
-/// The most that one note takes; a span makes up to four.
+/// The most that one note takes; a span makes up to five.
 const NOTE_BYTES: usize =
     if size_of::<Plan>() > size_of::<Observation>() { size_of::<Plan>() } else { size_of::<Observation>() };
 
@@ -55,6 +55,8 @@ pub(super) struct Plan {
     pub(super) observation: Option<u32>,
     /// Its readings: range of the stage's.
     pub(super) readings: Range<u32>,
+    /// Index of its call, if calls are counted.
+    pub(super) call: Option<u32>,
     /// What the Datadog agent would like to see as well.
     pub(super) hints: Hints,
 }
@@ -100,6 +102,7 @@ impl Work {
         self.stage.observations.len()
             + self.stage.readings.len()
             + self.stage.dims.len()
+            + self.stage.calls.len()
             + self.plans.len()
             + self.traces.len()
     }
@@ -124,6 +127,7 @@ impl Work {
     pub(super) fn held_bytes(&self) -> usize {
         self.stage.observations.len() * size_of::<Observation>()
             + self.stage.readings.len() * size_of::<Reading>()
+            + self.stage.calls.len() * size_of::<Call>()
             + self.traces.len() * size_of::<(u128, u64)>()
     }
 }

@@ -14,11 +14,12 @@ use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 
+use super::calls;
 use super::catalogue::Metric;
 use super::cell::Cell;
 use super::gauge::{Gauge, GaugeKey};
 use super::health::{Cause, Happened, Health, Signs, Thresholds, Tracker};
-use super::key::{CellKey, SeriesKey};
+use super::key::{CellKey, OVERFLOW_DIMS, SeriesKey};
 use super::labels::{Attributes, ChainLabel, class};
 use super::ledger::{Ledger, Moment, families};
 use super::registry::Registry;
@@ -63,6 +64,7 @@ pub(super) struct Books {
     gauges: HashMap<GaugeKey, Seen>,
     successes: HashMap<SeriesKey, Success>,
     chains: HashMap<SeriesKey, Chain>,
+    calls: calls::Totals,
     /// The latest clock heard of.
     now: u64,
     swept: u64,
@@ -126,6 +128,7 @@ impl Books {
             gauges: HashMap::new(),
             successes: HashMap::new(),
             chains: HashMap::new(),
+            calls: calls::Totals::default(),
             now: start_unix_nano,
             swept: start_unix_nano,
             evaluated: 0,
@@ -141,6 +144,7 @@ impl Books {
         for table in counted.tables {
             self.enter_table(table, registry);
         }
+        self.calls.enter(counted.calls, self.now, &registry.calls, |chain| registry.label(chain));
     }
 
     fn enter_table(&mut self, table: Table, registry: &Registry) {
@@ -277,11 +281,14 @@ impl Books {
         retired.extend(gone.map(|(key, _)| key));
         let gauges = self.gauges.extract_if(|_, seen| now.saturating_sub(seen.touched) >= idle);
         let gauges: Vec<GaugeKey> = gauges.map(|(key, _)| key).collect();
-        if retired.is_empty() && gauges.is_empty() {
+        let calls = self.calls.retire(now, idle, &registry.calls);
+        if retired.is_empty() && gauges.is_empty() && !calls {
             return;
         }
         let series = self.totals.keys().chain(self.chains.keys().copied()).map(SeriesKey::home);
-        let live: HashSet<(u32, u32)> = series.chain(self.gauges.keys().map(|key| (key.dims, key.chain))).collect();
+        let gauges_of = self.gauges.keys().map(|key| (key.dims, key.chain));
+        let calls_of = self.calls.chains().map(|chain| registry.home((OVERFLOW_DIMS, 0), &Arc::default(), chain));
+        let live: HashSet<(u32, u32)> = series.chain(gauges_of).chain(calls_of).collect();
         registry.retire(&retired, &gauges, live.into_iter());
     }
 }

@@ -18,6 +18,7 @@
 
 mod books;
 mod bounds;
+mod calls;
 mod catalogue;
 mod cell;
 mod exemplars;
@@ -40,6 +41,7 @@ use std::time::Duration;
 
 pub use books::ChainState;
 pub use bounds::{Bounds, decimal};
+pub use calls::{CALL_METRICS, Call, CallKey, CallMetric, Calls, SpanKind, StatusCode};
 pub use catalogue::{Attribute, Entry, Instrument, Metric};
 pub use health::{Cause, Health, Thresholds};
 pub use histogram::{DurationHistogram, FixedHistogram};
@@ -68,6 +70,8 @@ pub struct Settings {
     /// How many series there may be, series of last resort included: for them, one per metric and chain label is kept
     /// free, or half of the limit if that is less.
     pub max_series: usize,
+    /// Whether every span is counted as a [`Call`] besides. A quarter of `max_series` is theirs then.
+    pub span_metrics: bool,
     /// How many threads commit at the same time: the worker threads. More may, but then they may have to look twice.
     pub committers: usize,
     /// When counting begins, nanoseconds since the Unix epoch. No window begins earlier, so that those of the process
@@ -102,6 +106,7 @@ impl Default for Settings {
             chains: BTreeSet::new(),
             max_chains: 64,
             max_series: 4_096,
+            span_metrics: false,
             committers: 1,
             start_unix_nano: 0,
             series_idle: Duration::from_secs(15 * 60),
@@ -122,8 +127,10 @@ impl Red {
             health: settings.health,
             chain_health: settings.chain_health,
         };
+        let of_calls = if settings.span_metrics { settings.max_series / 4 } else { 0 };
         Self {
-            registry: Registry::new(settings.chains.into_iter(), settings.max_chains, settings.max_series),
+            registry: Registry::new(settings.chains.into_iter(), settings.max_chains, settings.max_series - of_calls)
+                .with_calls(of_calls),
             shards: Shards::new(settings.committers),
             turn: Turn::new(window::number(settings.start_unix_nano)),
             exemplars: settings.exemplars,
@@ -134,7 +141,7 @@ impl Red {
     /// Counts all observations of a request. To be called once for each request, when it has been accepted, with the wall
     /// clock of that moment. Never waits for a snapshot or for a window that is being closed.
     pub fn commit(&self, stage: &Stage, now_unix_nano: u64) {
-        if !stage.observations.is_empty() || !stage.readings.is_empty() {
+        if !stage.is_empty() {
             self.shards.take().add(stage, &self.registry, &self.turn, now_unix_nano, self.exemplars);
         }
     }

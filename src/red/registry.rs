@@ -15,6 +15,7 @@ use dashmap::mapref::entry::Entry;
 use dashmap::{DashMap, DashSet};
 use hashbrown::{HashMap, HashSet};
 
+use super::calls::Places;
 use super::catalogue::Metric;
 use super::gauge::{GaugeKey, MOST_SUBJECTS};
 use super::key::{CellKey, OTHER_CHAIN, OVERFLOW_DIMS, SeriesKey, UNKNOWN_CHAIN};
@@ -148,6 +149,9 @@ pub(super) struct Registry {
     /// Held while something is admitted or retired, so that the limit is exact.
     room: Mutex<Room>,
     max_cells: usize,
+    /// Calls have places of their own.
+    pub(super) calls: Places,
+    labels: usize,
 }
 
 #[derive(Debug)]
@@ -174,11 +178,18 @@ impl Registry {
             gauges: DashSet::new(),
             room: Mutex::new(Room { left: max_series - kept_free, subjects: HashMap::new() }),
             max_cells: max_series,
+            calls: Places::new(0, 0),
+            labels: labels + 2,
         };
         registry.configured.iter().for_each(|chain| {
             registry.chains.admit(chain);
         });
         registry
+    }
+
+    /// The same with room for `max_series` series of calls.
+    pub(super) fn with_calls(self, max_series: usize) -> Self {
+        Self { calls: Places::new(max_series, self.labels), ..self }
     }
 
     /// Makes a shard forget ids that have been taken back. To be called before it interns anything for a request.
@@ -253,6 +264,14 @@ impl Registry {
             ChainLabel::Unknown => UNKNOWN_CHAIN,
         };
         (dims.unwrap_or(OVERFLOW_DIMS), chain)
+    }
+
+    /// The label that a chain has now; it may have been retired since it had one.
+    pub(super) fn label(&self, chain: ChainLabel) -> ChainLabel {
+        match chain {
+            ChainLabel::Id(id) if self.chains.admit(&id).is_none() => ChainLabel::Other,
+            same => same,
+        }
     }
 
     /// Gives back the places of a cell whose ids have been taken back before it was collected.

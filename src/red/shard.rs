@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use super::calls;
 use super::cell::Cell;
 use super::gauge::{self, Gauge, GaugeKey, Gauges};
 use super::key::{CellKey, OVERFLOW_DIMS};
@@ -78,6 +79,7 @@ pub(super) struct Counted {
     /// One for each window, ascending.
     pub(super) tables: Vec<Table>,
     pub(super) gauges: Gauges,
+    pub(super) calls: calls::Table,
     /// The clock of the last commit.
     pub(super) now: u64,
 }
@@ -179,6 +181,10 @@ impl Shard {
                 Some(gauge) => gauge.see(&seen),
                 None => see(&mut counted.gauges, registry.gauge(key), seen),
             }
+        }
+        for call in &stage.calls {
+            let label = gauge::chain_label(registry.chain(chains, call.chain), call.chain);
+            counted.calls.add(call, label, now, &registry.calls);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::calls::{CALL_METRICS, Calls};
 use super::catalogue::{Attribute, Metric};
 use super::histogram::{DurationHistogram, FixedHistogram};
 use super::labels::{Attributes, ChainLabel, Subject, class};
@@ -20,6 +21,8 @@ pub struct Snapshot {
     pub dimensions: Arc<[String]>,
     /// By metric, in the order of the catalogue; metrics without a series are absent.
     pub families: Vec<Family>,
+    /// Of running totals: all spans, if they are counted as calls.
+    pub calls: Vec<Calls>,
     /// Observations that were counted in a series beyond the limit.
     pub overflow_observations: u64,
     /// Observations whose span ended before the oldest open window, and were counted in that one.
@@ -137,7 +140,8 @@ impl Snapshot {
 
     /// How many series there are.
     pub fn series_count(&self) -> usize {
-        self.families.iter().map(|family| family.series.len()).sum()
+        let families: usize = self.families.iter().map(|family| family.series.len()).sum();
+        families + self.calls.len() * CALL_METRICS.len()
     }
 
     /// The sum over those series of `metric` whose attributes satisfy `select`: counts, or observations of a distribution.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::calls::Call;
 use super::labels::Subject;
 use crate::chain::ChainId;
 use crate::gateway::{BreakerState, Measured};
@@ -63,6 +64,8 @@ pub struct Stage {
     pub observations: Vec<Observation>,
     /// States that its spans tell of.
     pub readings: Vec<Reading>,
+    /// All spans, if calls are counted.
+    pub calls: Vec<Call>,
 }
 
 impl Stage {
@@ -71,5 +74,11 @@ impl Stage {
         self.dims.clear();
         self.observations.clear();
         self.readings.clear();
+        self.calls.clear();
+    }
+
+    /// Whether there is nothing to count.
+    pub fn is_empty(&self) -> bool {
+        self.observations.is_empty() && self.readings.is_empty() && self.calls.is_empty()
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn observation(chain: u64, duration_nano: u64) -> Observation {
 }
 
 pub(super) fn stage(observations: Vec<Observation>) -> Stage {
-    Stage { dims: vec![Arc::new(Dims(vec!["gateway".into()].into()))], observations, readings: Vec::new() }
+    Stage { dims: vec![Arc::new(Dims(vec!["gateway".into()].into()))], observations, ..Stage::default() }
 }
 
 #[cfg(not(chainspan_loom))]

@@ -6,6 +6,7 @@ pub mod chainspan;
 pub mod fault;
 pub mod front_door;
 pub mod http_get;
+pub mod jaeger;
 pub mod otlp;
 pub mod peer;
 pub mod prometheus;

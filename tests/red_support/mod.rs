@@ -81,5 +81,5 @@ pub(crate) fn varied(chain: Option<ChainId>, number: u64) -> Observation {
 }
 
 pub(crate) fn stage(observations: Vec<Observation>) -> Stage {
-    Stage { dims: vec![dims("gateway", "prod")], observations, readings: Vec::new() }
+    Stage { dims: vec![dims("gateway", "prod")], observations, ..Stage::default() }
 }

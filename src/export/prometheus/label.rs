@@ -38,7 +38,7 @@ pub(super) fn label(labels: &mut String, name: &str, value: &str) {
     labels.push('"');
 }
 
-const OVERFLOW: &str = "otel_metric_overflow";
+pub(super) const OVERFLOW: &str = "otel_metric_overflow";
 
 fn attribute_label(attribute: Attribute) -> &'static str {
     match attribute {

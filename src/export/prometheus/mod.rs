@@ -1,5 +1,6 @@
 //! Prometheus: the text of a scrape, and the door it is fetched from.
 
+mod calls;
 mod format;
 mod label;
 mod serve;

@@ -24,6 +24,7 @@ pub fn render_as(format: Format, snapshot: Option<&Snapshot>, own: &[Sample]) ->
         for family in &snapshot.families {
             page.family(&namespace, &dimensions, family);
         }
+        page.calls(&snapshot.calls);
         let count = |name, value| sample(name, Vec::new(), value);
         own.push(count(SERIES, snapshot.series_count() as f64));
         own.push(count(SERIES_OVERFLOW, snapshot.overflow_observations as f64));
@@ -38,9 +39,19 @@ pub fn render_as(format: Format, snapshot: Option<&Snapshot>, own: &[Sample]) ->
     page.text
 }
 
-struct Page {
+/// A text that grows line by line.
+pub(super) struct Page {
     text: String,
     format: Format,
+}
+
+/// What a sample line begins with, and what goes beside a distribution's buckets.
+pub(super) struct Of<'s> {
+    pub(super) name: &'s str,
+    /// Without braces.
+    pub(super) labels: &'s str,
+    pub(super) start_unix_nano: u64,
+    pub(super) exemplars: &'s [Exemplar],
 }
 
 impl Page {
@@ -55,26 +66,31 @@ impl Page {
         self.header(&name, entry.help, kind);
         for series in &family.series {
             let labels = of_series(dimensions, family, series);
+            let Series { start_unix_nano, exemplars, .. } = series;
+            let of = Of { name: &name, labels: &labels, start_unix_nano: *start_unix_nano, exemplars };
             match &series.value {
-                Value::Counter(count) => {
-                    self.line(&name, "_total", &labels, "", itoa::Buffer::new().format(*count));
-                    self.created(&name, &labels, series);
-                }
+                Value::Counter(count) => self.counter(&of, *count),
                 Value::Gauge(value) => self.line(&name, "", &labels, "", &number(*value)),
-                Value::Duration(histogram) => self.histogram(&name, &labels, &bounds, histogram.classic(), series),
-                Value::Fixed(histogram) => self.histogram(&name, &labels, &bounds, histogram, series),
+                Value::Duration(histogram) => self.histogram(&of, &bounds, histogram.classic()),
+                Value::Fixed(histogram) => self.histogram(&of, &bounds, histogram),
             }
         }
     }
 
+    pub(super) fn counter(&mut self, of: &Of<'_>, count: u64) {
+        self.line(of.name, "_total", of.labels, "", itoa::Buffer::new().format(count));
+        self.created(of);
+    }
+
     /// The values of `le`; OpenMetrics wants to see that they are no integers.
-    fn bounds(&self, texts: impl Iterator<Item = String>) -> Vec<String> {
+    pub(super) fn bounds(&self, texts: impl Iterator<Item = String>) -> Vec<String> {
         let whole = |text: String| if text.contains('.') { text } else { text + ".0" };
         let texts = texts.map(|text| if self.format == Format::OpenMetrics { whole(text) } else { text });
         texts.chain(["+Inf".to_owned()]).collect()
     }
 
-    fn histogram(&mut self, name: &str, labels: &str, bounds: &[String], histogram: &FixedHistogram, series: &Series) {
+    pub(super) fn histogram(&mut self, of: &Of<'_>, bounds: &[String], histogram: &FixedHistogram) {
+        let Of { name, labels, exemplars, .. } = *of;
         let mut number = itoa::Buffer::new();
         let mut below = 0;
         for (place, (bound, count)) in bounds.iter().zip(histogram.buckets()).enumerate() {
@@ -82,13 +98,13 @@ impl Page {
             self.line(name, "_bucket", labels, bound, number.format(below));
             // Slowest first: the bucket shows the slowest that fell into it.
             let fell = |seen: &&Exemplar| i64::try_from(seen.duration_nano).map(|d| histogram.bounds().bucket(d));
-            if let Some(seen) = series.exemplars.iter().find(|seen| fell(seen) == Ok(place)) {
+            if let Some(seen) = exemplars.iter().find(|seen| fell(seen) == Ok(place)) {
                 self.exemplar(seen);
             }
         }
         self.line(name, "_sum", labels, "", &decimal(histogram.sum(), histogram.bounds().decimals));
         self.line(name, "_count", labels, "", number.format(below));
-        self.created(name, labels, series);
+        self.created(of);
     }
 
     fn own(&mut self, own: &[Sample]) {
@@ -110,7 +126,7 @@ impl Page {
     }
 
     /// In OpenMetrics a counter's family is named without the suffix of its samples.
-    fn header(&mut self, name: &str, help: &str, kind: &str) {
+    pub(super) fn header(&mut self, name: &str, help: &str, kind: &str) {
         let suffix = if kind == "counter" && self.format == Format::Text { "_total" } else { "" };
         let text = &mut self.text;
         if !help.is_empty() {
@@ -148,9 +164,9 @@ impl Page {
     }
 
     /// When a series began, so that a reader can tell a new one from one that it had missed.
-    fn created(&mut self, name: &str, labels: &str, series: &Series) {
-        if self.format == Format::OpenMetrics && series.start_unix_nano > 0 {
-            self.line(name, "_created", labels, "", &decimal(i128::from(series.start_unix_nano), 9));
+    fn created(&mut self, of: &Of<'_>) {
+        if self.format == Format::OpenMetrics && of.start_unix_nano > 0 {
+            self.line(of.name, "_created", of.labels, "", &decimal(i128::from(of.start_unix_nano), 9));
         }
     }
 
@@ -177,7 +193,7 @@ fn hex(text: &mut String, bytes: &[u8]) {
 
 /// The unit that a name ends with.
 fn unit(name: &str) -> Option<&'static str> {
-    ["seconds", "bytes", "ratio"]
+    ["seconds", "milliseconds", "bytes", "ratio"]
         .into_iter()
         .find(|unit| name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_')))
 }

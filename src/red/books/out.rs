@@ -59,7 +59,9 @@ impl Books {
     pub(in crate::red) fn snapshot(&self, now: Option<u64>) -> Snapshot {
         let gauges = self.gauge_series(now.unwrap_or(self.now));
         let families = families(self.totals.series().chain(gauges));
-        self.snapshot_of(families, self.totals.overflow, self.totals.late, self.totals.future)
+        let overflow = self.totals.overflow + self.calls.overflow;
+        let snapshot = self.snapshot_of(families, overflow, self.totals.late, self.totals.future);
+        Snapshot { calls: self.calls.series(), ..snapshot }
     }
 
     fn snapshot_of(
@@ -74,6 +76,7 @@ impl Books {
             namespace: namespace.clone(),
             dimensions: dimensions.clone(),
             families,
+            calls: Vec::new(),
             overflow_observations,
             late,
             future,

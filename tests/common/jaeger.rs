@@ -1,0 +1,26 @@
+//! A real Jaeger.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use super::peer::{self, Peer};
+
+/// A Jaeger all-in-one with every port on a free one: itself, where it takes OTLP, where its API is. `environment` is its
+/// configuration besides.
+pub fn start(environment: &[(&str, String)]) -> Option<(Peer, SocketAddr, SocketAddr)> {
+    const OTHERS: [&str; 5] = [
+        "--collector.otlp.http.host-port",
+        "--query.grpc-server.host-port",
+        "--admin.http.host-port",
+        "--collector.grpc-server.host-port",
+        "--collector.http-server.host-port",
+    ];
+    let program = peer::find("jaeger")?;
+    let (otlp, api) = (peer::free_address(), peer::free_address());
+    let mut command = Command::new(program);
+    command.arg(format!("--collector.otlp.grpc.host-port={otlp}"));
+    command.arg(format!("--query.http-server.host-port={api}"));
+    command.args(OTHERS.map(|flag| format!("{flag}={}", peer::free_address())));
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
+    Some((Peer::start("jaeger", peer::directory(), command, &[otlp, api]), otlp, api))
+}
