@@ -8,6 +8,7 @@ receivers: {otlp: {protocols: {grpc: {endpoint: \"127.0.0.1:0\"}}}}
 exporters: {otlp/datadog: {endpoint: \"127.0.0.1:1\"}, prometheus: {endpoint: \"127.0.0.1:0\"}}
 extensions: {health_check: {endpoint: \"127.0.0.1:0\"}}
 service:
+  extensions: [health_check]
   shutdown_timeout: 5s
   telemetry: {logs: {encoding: json}}
   pipelines:

@@ -239,8 +239,17 @@ fn values_are_checked() {
             "    protocols:",
             "    memory_limit_mib: 8\n    protocols:",
             &[
-                "3:23: receivers.otlp.memory_limit_mib: a request may take 64 MiB (max_recv_msg_size_mib) but all together only \
-             8 MiB (memory_limit_mib); raise the second or lower the first",
+                "3:23: receivers.otlp.memory_limit_mib: a request of 64 MiB (max_recv_msg_size_mib) may be in hand twice and \
+             would never fit into 8 MiB (memory_limit_mib); raise memory_limit_mib to 136",
+            ],
+        ),
+        (
+            "        endpoint: 127.0.0.1:0",
+            "        max_recv_msg_size_mib: 125",
+            &[
+                "5:32: receivers.otlp.protocols.grpc.max_recv_msg_size_mib: a request of 125 MiB (max_recv_msg_size_mib) may be \
+             in hand twice and would never fit into 256 MiB (memory_limit_mib); raise memory_limit_mib to 258, or lower \
+             max_recv_msg_size_mib to 124",
             ],
         ),
     ]);
@@ -300,6 +309,116 @@ fn what_is_measured_is_checked() {
     ]);
 }
 
+/// Every metric has one overflow series per chain label, and as many again for those that are told apart: fewer series are
+/// refused, exactly one too few too.
+#[test]
+fn series_are_enough_for_every_chain() {
+    let needed = |labels: usize| 2 * chainspan::red::Metric::COUNT * (labels + 2);
+    let good =
+        |gateway: String| assert_eq!(mistakes(&with("gateway: {}", &gateway)), Vec::<String>::new(), "{gateway}");
+    good(format!("gateway: {{max_series: {}}}", needed(64)));
+    good(format!("gateway: {{max_series: {}, max_chains: 3, chains: {{1: {{}}, 10: {{}}}}}}", needed(5)));
+    for (gateway, least, named, others, at) in [
+        (format!("{{max_series: {}}}", needed(64) - 1), needed(64), 0, 64, "9:25: connectors.gateway.max_series"),
+        ("{max_chains: 10000}".to_owned(), needed(10_000), 0, 10_000, "9:25: connectors.gateway.max_chains"),
+        (
+            format!("{{chains: {{1: {{}}}}, max_chains: 0, max_series: {}}}", needed(1) - 1),
+            needed(1),
+            1,
+            0,
+            "9:57: connectors.gateway.max_series",
+        ),
+    ] {
+        let lines = mistakes(&with("gateway: {}", &format!("gateway: {gateway}")));
+        let [line] = &lines[..] else { panic!("{gateway}: {lines:?}") };
+        assert!(line.starts_with(&format!("{at}: ")), "{line}");
+        let chains = format!("too few for {named} named chains and {others} others (max_chains)");
+        assert!(
+            line.contains(&chains) && line.ends_with(&format!("raise max_series to {least}, or lower max_chains")),
+            "{line}"
+        );
+    }
+}
+
+/// Where requests are kept, and when a destination is left alone.
+#[test]
+fn keeping_is_checked() {
+    let extension = "  health_check:\n";
+    let named = |keys: &str| format!("  file_storage: {{{keys}}}\n  health_check:\n");
+    for (keys, expected) in [
+        ("directry: /a", &["16:18: extensions.file_storage.directry: unknown key; did you mean \"directory\"?"][..]),
+        (
+            "directory: \" \"",
+            &[
+                "16:29: extensions.file_storage.directory: an empty path; name a directory, for example /var/lib/chainspan",
+            ],
+        ),
+        (
+            "directory: 5",
+            &["16:29: extensions.file_storage.directory: expected a text, found a number; put it in quotes"],
+        ),
+        (
+            "max_size_mib: 0, min_free_mib: -1",
+            &[
+                "16:32: extensions.file_storage.max_size_mib: \"0\": must be 1 to 1048576",
+                "16:49: extensions.file_storage.min_free_mib: \"-1\": must be 0 to 1048576",
+            ],
+        ),
+        (
+            "max_size_mib: 1GiB",
+            &["16:32: extensions.file_storage.max_size_mib: \"1GiB\": expected a whole number from 1 to 1048576"],
+        ),
+        (
+            "fsync: true",
+            &[
+                "16:18: extensions.file_storage.fsync: not needed, every write is synced and the directory is made with mode 0700; remove it",
+            ],
+        ),
+    ] {
+        let text = with(extension, &named(keys)).replace("[health_check]", "[health_check, file_storage]");
+        assert_eq!(mistakes(&text), expected, "{keys}");
+    }
+    table(&[
+        (
+            extension,
+            "  file_storage: {}\n  health_check:\n",
+            &["16:3: extensions.file_storage: not used; name it in service.extensions, or remove it"],
+        ),
+        (
+            extension,
+            "  file_storage/a: {}\n  health_check:\n",
+            &["16:3: extensions.file_storage/a: there is one \"file_storage\" only; write it without a name after it"],
+        ),
+        (
+            "[health_check]",
+            "[health_check, file_storag]",
+            &["19:30: service.extensions: \"file_storag\": unknown component; did you mean \"file_storage\"?"],
+        ),
+        (
+            "    endpoint: 127.0.0.1:4317",
+            "    circuit_breaker: {consecutive_failures: 0, open_min: 2m, enabled: false}",
+            &[
+                "12:45: exporters.otlp/datadog.circuit_breaker.consecutive_failures: \"0\": must be 1 to 1000",
+                "12:58: exporters.otlp/datadog.circuit_breaker.open_min: open_max is shorter than open_min",
+                "12:62: exporters.otlp/datadog.circuit_breaker.enabled: a breaker is never off; raise consecutive_failures to make \
+             it patient",
+            ],
+        ),
+        (
+            "    endpoint: 127.0.0.1:4317",
+            "    spill_after: 61m",
+            &["12:18: exporters.otlp/datadog.spill_after: \"61m\": must be 0s to 1h"],
+        ),
+        (
+            "    endpoint: 127.0.0.1:4317",
+            "    spill_after: 1s\n    role: debug",
+            &[
+                "12:5: exporters.otlp/datadog.spill_after: a destination with role: debug is never kept in the store; remove it",
+            ],
+        ),
+    ]);
+}
+
 /// What is planned but not there yet is refused by name: nobody believes that it works.
 #[test]
 fn functions_of_later_versions_are_refused() {
@@ -310,14 +429,10 @@ fn functions_of_later_versions_are_refused() {
         (grpc, "        auth: {bearer_token: hunter2}\n", "receivers.otlp.protocols.grpc.auth"),
         ("      grpc:\n", "      http: {}\n      grpc:\n", "receivers.otlp.protocols.http"),
         ("gateway: {}", "gateway: {span_metrics: false}", "connectors.gateway.span_metrics"),
-        (datadog, "    circuit_breaker: {}\n", "exporters.otlp/datadog.circuit_breaker"),
-        (datadog, "    spill_after: 100ms\n", "exporters.otlp/datadog.spill_after"),
         (datadog, "    auth: {authenticator: a}\n", "exporters.otlp/datadog.auth"),
         (datadog, "    tls: {insecure: false}\n", "exporters.otlp/datadog.tls"),
         (datadog, "    tls: {}\n", "exporters.otlp/datadog.tls"),
         (datadog, "    tls: {insecure: true, ca_file: a}\n", "exporters.otlp/datadog.tls.ca_file"),
-        ("extensions:\n", "extensions:\n  file_storage: {directory: /a}\n", "extensions.file_storage"),
-        ("[health_check]", "[health_check, file_storage]", "service.extensions"),
     ] {
         let lines = mistakes(&with(old, new));
         assert_eq!(lines.len(), 1, "{new}: {lines:?}");

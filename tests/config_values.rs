@@ -35,8 +35,11 @@ fn what_no_pipeline_names_does_not_run() {
     assert_eq!((signals.traces, signals.metrics, signals.logs), (true, false, false));
     assert_eq!(config.signals(), signals);
     assert!(config.health_check.is_some(), "service.extensions was left out, so its default holds");
+    let storage = config.file_storage.expect("likewise");
+    assert_eq!(storage.directory.to_str(), Some("/var/lib/chainspan"));
+    assert_eq!((storage.max_bytes, storage.min_free_bytes), (1 << 30, 256 << 20));
     let config = read("service: {extensions: [], pipelines: {logs: {receivers: [otlp], exporters: [otlp/datadog]}}}");
-    assert_eq!(config.health_check, None);
+    assert_eq!((config.health_check, config.file_storage), (None, None));
 }
 
 /// Values of the environment take the type of their key, inside longer texts too, and the Collector's forms all work.
@@ -96,6 +99,22 @@ fn measurements_go_where_their_pipeline_says() {
     assert_eq!(parse(&print(&config), "printed", &|_| None), Ok(config.clone()));
 }
 
+/// Where requests are kept and when a destination is left alone; relative paths stay as they are.
+#[test]
+fn keeping_is_configured() {
+    let exporter = "circuit_breaker: {consecutive_failures: 3, open_min: 100ms, open_max: 5s}, spill_after: 0s";
+    let storage = "extensions: {file_storage: {directory: \"./my store\", max_size_mib: 2, min_free_mib: 0}}\n";
+    let config = read(&format!("{storage}{}", to_agent(exporter)));
+    let kept = config.file_storage.as_ref().expect("kept");
+    assert_eq!(kept.directory.to_str(), Some("./my store"));
+    assert_eq!((kept.max_bytes, kept.min_free_bytes), (2 << 20, 0));
+    let agent = &config.destinations[0];
+    let breaker = agent.breaker;
+    assert_eq!((breaker.consecutive_failures, agent.spill_after), (3, Duration::ZERO));
+    assert_eq!((breaker.open_min, breaker.open_max), (Duration::from_millis(100), Duration::from_secs(5)));
+    assert_eq!(parse(&print(&config), "printed", &|_| None), Ok(config.clone()));
+}
+
 /// Printing masks every header, and `Debug` does.
 #[test]
 fn headers_are_masked() {
@@ -133,7 +152,8 @@ proptest! {
         id in 1..=ChainId::MAX,
         nanos in 1_000_000_u64..3_600_000_000_000,
         bytes in 1_usize << 10..64 << 20,
-        (jaeger, measured, tagged) in any::<(bool, bool, bool)>(),
+        (jaeger, measured, tagged, stored) in any::<(bool, bool, bool, bool)>(),
+        directory in text(),
         elapsed in 0_u64..1_000_000_000_000,
     ) {
         let mut text = "service: {pipelines: {traces: {receivers: [otlp], ".to_owned();
@@ -145,8 +165,15 @@ proptest! {
         text.push_str(if jaeger { "  otlp/jaeger: {endpoint: \"[::1]:1\", role: debug, compression: gzip}\n" } else { "" });
         let mut config = read(&text);
         config.shutdown_timeout = Duration::from_nanos(nanos);
+        config.file_storage = config.file_storage.filter(|_| stored);
+        if let Some(storage) = &mut config.file_storage {
+            storage.directory = directory.into();
+            storage.max_bytes = (bytes as u64 % (1 << 20) + 1) << 20;
+        }
         let destination = &mut config.destinations[0];
         destination.timeout = Duration::from_nanos(nanos);
+        destination.spill_after = Duration::from_nanos(nanos);
+        destination.breaker.open_max = Duration::from_secs(60).max(Duration::from_nanos(nanos));
         destination.max_request_bytes = bytes;
         destination.retry.max_elapsed_time = (elapsed > 0).then(|| Duration::from_nanos(elapsed));
         if let Some(chain) = &mut config.chain {

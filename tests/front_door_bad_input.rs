@@ -168,10 +168,10 @@ async fn a_request_of_70_mib_is_refused_without_being_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_of_millions_of_tiny_operations_stays_within_the_memory_limit() {
     let fault = Fault::start().await;
-    let (grpc, receiver) = ("max_recv_msg_size_mib: 16", "memory_limit_mib: 32");
+    let (grpc, receiver) = ("max_recv_msg_size_mib: 12", "memory_limit_mib: 32");
     let chainspan = Setup { grpc, receiver, ..Setup::default() }.start(fault.address());
     let tiny = field(2, &field(5, b"submit_tx"));
-    let body = field(1, &field(2, &tiny.repeat(12 * MIB / tiny.len())));
+    let body = field(1, &field(2, &tiny.repeat(11 * MIB / tiny.len())));
     let status = send(&chainspan, &body).await;
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");
     let peak = peak(&chainspan);

@@ -99,24 +99,24 @@ async fn a_restarted_destination_gets_data_again_and_health_follows() {
     assert_at_rest(&chainspan).await;
 }
 
-/// 16 MiB of requests are in hand; the next one is refused before it could wait for anything.
+/// 16 of 20 MiB of requests are in hand; the next one is refused before it could wait for anything.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_memory_budget_refuses_at_once_and_recovers() {
     let fault = Fault::start().await;
     fault.always(Act::Hold);
-    let (grpc, receiver) = ("max_recv_msg_size_mib: 8", "memory_limit_mib: 16");
+    let (grpc, receiver) = ("max_recv_msg_size_mib: 6", "memory_limit_mib: 20");
     let setup = Setup { grpc, receiver, datadog: "max_request_size: 3MiB", ..Setup::default() };
     let chainspan = setup.start(fault.address());
     let client = trace_client(chainspan.grpc()).await.max_encoding_message_size(usize::MAX);
     let request = traces("gateway", vec![task(&"x".repeat(2 << 20))]);
     let mut sent = tokio::task::JoinSet::new();
-    for count in 1..=6 {
+    for count in 1..=8 {
         let (client, request) = (client.clone(), request.clone());
         sent.spawn(async move { export(&client, request).await });
         eventually("in hand", || spans(&chainspan, "otlp/datadog", "in_flight") == count).await;
     }
     let held = chainspan.status()["memory"]["budget_used_bytes"].as_u64().expect("a number");
-    assert!((12 << 20..13 << 20).contains(&held), "the bodies, each once: {held}");
+    assert!((16 << 20..17 << 20).contains(&held), "the bodies, each once: {held}");
     let why = assert_come_again(export(&client, traces("gateway", vec![task(&"x".repeat(5 << 20))])).await);
     assert!(why.contains("memory"), "{why}");
     fault.release(1_000);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::config::{Config, Role, Source, print};
+use crate::config::{Config, Role, Source, format_size, print};
 
 /// Validates a configuration and shows what it would run
 ///
@@ -62,6 +62,12 @@ fn summary(config: &Config) -> String {
         if let Some(address) = address {
             line(name, format!("listens on {address}"));
         }
+    }
+    if let Some(storage) = &config.file_storage {
+        line(
+            "file_storage",
+            format!("keeps up to {} in {}", format_size(storage.max_bytes), storage.directory.display()),
+        );
     }
     if let Some(gateway) = &config.gateway {
         line("chains", format!("{} named, up to {} more on their own", gateway.chains.len(), gateway.max_chains));

@@ -21,6 +21,7 @@ pub(super) enum Component {
     Destination,
     Prometheus,
     HealthCheck,
+    FileStorage,
 }
 
 /// What every refusal of a function of a later version says.
@@ -52,6 +53,7 @@ impl Kind {
             (Self::Connector, "gateway") => return Ok(Component::Gateway),
             (Self::Exporter, "prometheus") => return Ok(Component::Prometheus),
             (Self::Extension, "health_check") => return Ok(Component::HealthCheck),
+            (Self::Extension, "file_storage") => return Ok(Component::FileStorage),
             (Self::Exporter, "otlp") => {
                 return Err("give the destination a name, for example otlp/datadog".to_owned());
             }
@@ -83,7 +85,7 @@ impl Kind {
             Self::Processor => &["chain"],
             Self::Connector => &["gateway"],
             Self::Exporter => &["otlp/datadog", "otlp/NAME", "prometheus"],
-            Self::Extension => &["health_check"],
+            Self::Extension => &["health_check", "file_storage"],
         }
     }
 }
@@ -137,7 +139,6 @@ const REFUSED: &[(Kind, &str, &str)] = &[
     (Kind::Exporter, "nop", "an exporter that drops everything; leave it out of the pipeline instead"),
     (Kind::Exporter, "loadbalancing", "name several exporters.otlp/NAME; each of them gets everything"),
     (Kind::Exporter, "prometheusremotewrite", "let Prometheus scrape exporters.prometheus instead"),
-    (Kind::Extension, "file_storage", LATER),
     (Kind::Extension, "basicauth", NO_AUTH),
     (Kind::Extension, "bearertokenauth", NO_AUTH),
     (Kind::Extension, "oidc", NO_AUTH),

@@ -6,7 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::types::{
-    Breaker, Chain, Compression, Gateway, Health, LogEncoding, LogLevel, Logs, Receiver, Retry, Role, Temporality,
+    Breaker, Chain, Compression, FileStorage, Gateway, Health, LogEncoding, LogLevel, Logs, Receiver, Retry, Role,
+    Temporality,
 };
 use crate::chain::DEFAULT_KEYS;
 
@@ -47,7 +48,7 @@ pub(super) const LOGS: Logs = Logs { level: LogLevel::Info, encoding: LogEncodin
 /// `service.shutdown_timeout`: orchestrators kill at 30 s.
 pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
 /// `service.extensions`.
-pub(super) const EXTENSIONS: [&str; 1] = ["health_check"];
+pub(super) const EXTENSIONS: [&str; 2] = ["health_check", "file_storage"];
 
 const DIMENSIONS: [&str; 2] = ["service.name", "deployment.environment.name"];
 
@@ -58,6 +59,15 @@ pub(super) fn receiver() -> Receiver {
         max_request_bytes: 64 * MIB,
         max_concurrent_streams: 128,
         memory_limit_bytes: 256 * MIB,
+    }
+}
+
+/// `extensions.file_storage`.
+pub(super) fn file_storage() -> FileStorage {
+    FileStorage {
+        directory: "/var/lib/chainspan".into(),
+        max_bytes: 1024 * MIB as u64,
+        min_free_bytes: 256 * MIB as u64,
     }
 }
 

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use super::component::{Component, Kind};
 use super::error::Mark;
 use super::reader::{Reader, Section};
-use super::types::{Chain, Destination, Gateway, Receiver};
-use super::{defaults, exporter, sections};
+use super::types::{Chain, Destination, FileStorage, Gateway, Receiver};
+use super::{defaults, exporter, sections, storage};
 
 /// What the file defines. Components that have defaults for all their keys exist even when it does not.
 pub(super) struct Definitions {
@@ -16,6 +16,7 @@ pub(super) struct Definitions {
     pub(super) destinations: Vec<Destination>,
     pub(super) prometheus: SocketAddr,
     pub(super) health_check: SocketAddr,
+    pub(super) file_storage: FileStorage,
     /// Every valid component of the file, where its key stands.
     pub(super) defined: Vec<(Kind, String, Mark)>,
 }
@@ -29,6 +30,7 @@ impl Definitions {
             destinations: Vec::new(),
             prometheus: defaults::PROMETHEUS,
             health_check: defaults::HEALTH_CHECK,
+            file_storage: defaults::file_storage(),
             defined: Vec::new(),
         };
         for kind in Kind::ALL {
@@ -53,6 +55,7 @@ impl Definitions {
             Component::Destination => self.destinations.push(exporter::destination(name, section)),
             Component::Prometheus => self.prometheus = sections::listener(section, self.prometheus),
             Component::HealthCheck => self.health_check = sections::listener(section, self.health_check),
+            Component::FileStorage => self.file_storage = storage::file_storage(section),
         }
     }
 

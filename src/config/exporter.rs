@@ -6,7 +6,7 @@ use super::component::LATER;
 use super::field::Field;
 use super::reader::Section;
 use super::sections::SOME_TIME;
-use super::types::{Compression, Destination, Retry, Role, Secret, Signals, Temporality};
+use super::types::{Breaker, Compression, Destination, Retry, Role, Secret, Signals, Temporality};
 use super::{defaults, endpoint};
 
 /// The names of `compression`.
@@ -20,6 +20,8 @@ pub(super) const TEMPORALITY: [(&str, Temporality); 2] =
 
 /// Longer than any outage that somebody waits for.
 const DAYS: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Longer than any client waits for its answer.
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// The destination `name`, which no pipeline names yet.
 pub(super) fn destination(name: &str, section: Section<'_>) -> Destination {
@@ -34,12 +36,14 @@ pub(super) fn destination(name: &str, section: Section<'_>) -> Destination {
     if let Some(tls) = section.get("tls") {
         plaintext(&tls);
     }
-    for key in ["auth", "circuit_breaker", "spill_after"] {
-        section.refuse(key, LATER);
-    }
+    section.refuse("auth", LATER);
     section.refuse("sending_queue", "not needed, requests wait for their delivery and not in a queue; remove it");
     for key in ["keepalive", "read_buffer_size", "write_buffer_size", "wait_for_ready", "balancer_name", "authority"] {
         section.refuse(key, "not needed, chainspan chooses it; remove it");
+    }
+    let role = section.or("role", defaults::ROLE, |field| field.one_of(&ROLE));
+    if role == Role::Debug {
+        section.refuse("spill_after", "a destination with role: debug is never kept in the store; remove it");
     }
     let destination = Destination {
         name: name.to_owned(),
@@ -50,10 +54,15 @@ pub(super) fn destination(name: &str, section: Section<'_>) -> Destination {
         max_request_bytes: section
             .or("max_request_size", defaults::MAX_REQUEST_BYTES, |field| field.size(1 << 10..=64 << 20)),
         connections: section.or("connections", defaults::CONNECTIONS, |field| field.count(1..=64)),
-        breaker: defaults::BREAKER,
-        spill_after: defaults::SPILL_AFTER,
+        breaker: breaker(section.section("circuit_breaker")),
+        spill_after: match role {
+            Role::Required => {
+                section.or("spill_after", defaults::SPILL_AFTER, |field| field.duration(Duration::ZERO..=HOUR))
+            }
+            Role::Debug => defaults::SPILL_AFTER,
+        },
         retry: retry(section.section("retry_on_failure")),
-        role: section.or("role", defaults::ROLE, |field| field.one_of(&ROLE)),
+        role,
         temporality: section.or("temporality", defaults::TEMPORALITY, |field| field.one_of(&TEMPORALITY)),
         signals: Signals::default(),
     };
@@ -125,4 +134,21 @@ fn retry(section: Section<'_>) -> Retry {
     section.finish();
     let max_elapsed_time = if elapsed.is_zero() { default.max_elapsed_time } else { Some(elapsed) };
     Retry { initial_interval: initial, max_interval: max, max_elapsed_time }
+}
+
+fn breaker(section: Section<'_>) -> Breaker {
+    let default = defaults::BREAKER;
+    section.refuse("enabled", "a breaker is never off; raise consecutive_failures to make it patient");
+    let failures = section.or("consecutive_failures", default.consecutive_failures, |field| {
+        field.integer(1..=1000).and_then(|failures| u32::try_from(failures).ok())
+    });
+    let min = section.or("open_min", default.open_min, |field| field.duration(SOME_TIME));
+    let max = section.or("open_max", default.open_max, |field| field.duration(SOME_TIME));
+    if min > max
+        && let Some(field) = section.get("open_max").or_else(|| section.get("open_min"))
+    {
+        field.problem("open_max is shorter than open_min");
+    }
+    section.finish();
+    Breaker { consecutive_failures: failures, open_min: min, open_max: max }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::field::needs_quotes;
-use super::types::{Config, Destination, Gateway};
+use super::types::{Breaker, Config, Destination, Gateway, Role};
 use super::units::{format_duration, format_size};
 use super::{defaults, env, exporter, service};
 
@@ -30,11 +30,7 @@ pub fn print(config: &Config) -> String {
         out.line(1, "prometheus:");
         out.line(2, &format!("endpoint: {}", scalar(&address.to_string())));
     }
-    if let Some(address) = config.health_check {
-        out.line(0, "extensions:");
-        out.line(1, "health_check:");
-        out.line(2, &format!("endpoint: {}", scalar(&address.to_string())));
-    }
+    extensions(&mut out, config);
     services(&mut out, config);
     out.0
 }
@@ -105,13 +101,39 @@ fn destination(out: &mut Lines, destination: &Destination) {
     let elapsed = format_duration(retry.max_elapsed_time.unwrap_or_default());
     let retry = format!("{{initial_interval: {initial}, max_interval: {max}, max_elapsed_time: {elapsed}}}");
     out.line(2, &format!("retry_on_failure: {retry}"));
+    let Breaker { consecutive_failures, open_min, open_max } = destination.breaker;
+    let [min, max] = [open_min, open_max].map(format_duration);
+    let breaker = format!("{{consecutive_failures: {consecutive_failures}, open_min: {min}, open_max: {max}}}");
+    out.line(2, &format!("circuit_breaker: {breaker}"));
+    if destination.role == Role::Required {
+        out.line(2, &format!("spill_after: {}", format_duration(destination.spill_after)));
+    }
     out.line(2, &format!("role: {}", name_of(&exporter::ROLE, destination.role)));
     out.line(2, &format!("temporality: {}", name_of(&exporter::TEMPORALITY, destination.temporality)));
 }
 
+fn extensions(out: &mut Lines, config: &Config) {
+    if config.health_check.is_some() || config.file_storage.is_some() {
+        out.line(0, "extensions:");
+    }
+    if let Some(address) = config.health_check {
+        out.line(1, "health_check:");
+        out.line(2, &format!("endpoint: {}", scalar(&address.to_string())));
+    }
+    if let Some(storage) = &config.file_storage {
+        let mib = |bytes: u64| bytes / defaults::MIB as u64;
+        out.line(1, "file_storage:");
+        out.line(2, &format!("directory: {}", scalar(&storage.directory.to_string_lossy())));
+        out.line(2, &format!("max_size_mib: {}", mib(storage.max_bytes)));
+        out.line(2, &format!("min_free_mib: {}", mib(storage.min_free_bytes)));
+    }
+}
+
 fn services(out: &mut Lines, config: &Config) {
     out.line(0, "service:");
-    out.line(1, if config.health_check.is_some() { "extensions: [health_check]" } else { "extensions: []" });
+    let extensions = [("health_check", config.health_check.is_some()), ("file_storage", config.file_storage.is_some())];
+    let named: Vec<&str> = extensions.into_iter().filter(|(_, named)| *named).map(|(name, _)| name).collect();
+    out.line(1, &format!("extensions: [{}]", named.join(", ")));
     let level = name_of(&service::LEVELS, config.logs.level);
     let encoding = name_of(&service::ENCODINGS, config.logs.encoding);
     out.line(1, &format!("telemetry: {{logs: {{level: {level}, encoding: {encoding}}}}}"));

@@ -9,7 +9,7 @@ use super::component::LATER;
 use super::field::Field;
 use super::reader::{Section, suggest};
 use super::types::{Chain, ChainInfo, Gateway, Health, Receiver};
-use super::{defaults, endpoint};
+use super::{defaults, endpoint, limits};
 use crate::chain::ChainId;
 
 const MS: Duration = Duration::from_millis(1);
@@ -58,14 +58,10 @@ pub(super) fn receiver(section: Section<'_>) -> Receiver {
         field.integer(1..=100_000).and_then(|streams| u32::try_from(streams).ok())
     });
     let limit = section.or("memory_limit_mib", mib(default.memory_limit_bytes), |field| field.integer(1..=1_048_576));
-    if request > limit {
-        let at = section.get("memory_limit_mib").or_else(|| grpc.get("max_recv_msg_size_mib"));
-        if let Some(field) = at {
-            field.problem(format!(
-                "a request may take {request} MiB (max_recv_msg_size_mib) but all together only {limit} MiB \
-                 (memory_limit_mib); raise the second or lower the first"
-            ));
-        }
+    if let Err(why) = limits::memory(request, limit)
+        && let Some(field) = section.get("memory_limit_mib").or_else(|| grpc.get("max_recv_msg_size_mib"))
+    {
+        field.problem(why);
     }
     grpc.finish();
     protocols.finish();
@@ -107,6 +103,11 @@ pub(super) fn gateway(section: Section<'_>) -> Gateway {
         health: health(section.section("health"), default.health),
         instance: section.or("instance", default.instance, Field::truth),
     };
+    if let Err(why) = limits::series(gateway.chains.len(), gateway.max_chains, gateway.max_series)
+        && let Some(field) = ["max_series", "max_chains", "chains"].into_iter().find_map(|key| section.get(key))
+    {
+        field.problem(why);
+    }
     section.finish();
     gateway
 }

@@ -23,7 +23,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 pub(super) fn assemble<'a>(reader: &'a Reader<'a>, root: &Section<'a>, mut all: Definitions) -> Config {
     let service = root.section("service");
     let mut used = Used::default();
-    let health_check = extensions(&service, &mut used);
+    extensions(&service, &mut used);
     let telemetry = service.section("telemetry");
     telemetry.refuse("metrics", "chainspan's own metrics are on exporters.prometheus; remove it");
     let logs = logs(telemetry.section("logs"));
@@ -50,9 +50,9 @@ pub(super) fn assemble<'a>(reader: &'a Reader<'a>, root: &Section<'a>, mut all: 
         gateway: is_used(Kind::Connector, "gateway").then_some(all.gateway),
         destinations: all.destinations,
         prometheus: is_used(Kind::Exporter, "prometheus").then_some(all.prometheus),
-        health_check: health_check.then_some(all.health_check),
+        health_check: is_used(Kind::Extension, "health_check").then_some(all.health_check),
         receiver: all.receiver,
-        file_storage: None,
+        file_storage: is_used(Kind::Extension, "file_storage").then_some(all.file_storage),
         logs,
         shutdown_timeout,
     };
@@ -87,10 +87,10 @@ fn addresses(reader: &Reader<'_>, defined: &[(Kind, String, Mark)], config: &Con
     }
 }
 
-fn extensions(service: &Section<'_>, used: &mut Used) -> bool {
+fn extensions(service: &Section<'_>, used: &mut Used) {
     let Some(field) = service.get("extensions") else {
         defaults::EXTENSIONS.iter().for_each(|name| used.mark(Kind::Extension, name));
-        return true;
+        return;
     };
     for (name, item) in names(&field) {
         match Kind::Extension.component(&name) {
@@ -98,7 +98,6 @@ fn extensions(service: &Section<'_>, used: &mut Used) -> bool {
             Err(why) => item.problem(format!("\"{name}\": {why}")),
         }
     }
-    used.names.contains(&(Kind::Extension.section(), "health_check".to_owned()))
 }
 
 fn logs(section: Section<'_>) -> Logs {
