@@ -35,6 +35,8 @@ pub struct Setup {
     pub exporter: String,
     /// Keys of `receivers.otlp`, after `protocols`.
     pub receiver: String,
+    /// Environment variables of the process.
+    pub environment: Vec<(String, String)>,
     /// `service.shutdown_timeout`.
     pub shutdown_timeout: &'static str,
     /// The pause between two looks at `/status`.
@@ -52,6 +54,7 @@ impl Setup {
                        circuit_breaker: {open_min: 100ms, open_max: 500ms}"
                 .to_owned(),
             receiver: String::new(),
+            environment: Vec::new(),
             shutdown_timeout: "10s",
             scrape: Duration::from_millis(10),
         }
@@ -132,7 +135,7 @@ impl Bed {
     pub fn spawn(&mut self) -> anyhow::Result<()> {
         ensure!(self.process.is_none(), "one at a time");
         self.starts += 1;
-        self.process = Some(Process::spawn(&self.setup.program, &self.config())?);
+        self.process = Some(Process::spawn(&self.setup.program, &self.config(), &self.setup.environment)?);
         Ok(())
     }
 
@@ -191,6 +194,34 @@ impl Bed {
         let status = status?;
         ensure!(status.success(), "SIGTERM: chainspan ended with {status}:\n{}", process.said());
         Ok((status, begin.elapsed()))
+    }
+
+    /// SIGTERM, and once it drains another one: it ends at once. Returns how long that took.
+    pub async fn terminate_twice(&mut self) -> anyhow::Result<Duration> {
+        let mut process = self.process.take().context("not started")?;
+        let begin = Instant::now();
+        self.admin.send_replace(None);
+        process.signal("TERM")?;
+        while !process.said().contains("draining") {
+            ensure!(begin.elapsed() < PATIENCE, "it does not drain:\n{}", process.said());
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        // A drain that is quick enough may end before the second signal: then there is nobody to send it to.
+        if !process.has_ended() {
+            let _ = process.signal("TERM");
+        }
+        process.ended(PATIENCE).await?;
+        self.target.send_replace(None);
+        Ok(begin.elapsed())
+    }
+
+    /// What `/health/ready` says; `false` also when it cannot be reached.
+    pub async fn is_ready(&self) -> bool {
+        let address = *self.admin.borrow();
+        match address {
+            Some(address) => chainspan::sim::get(address, "/health/ready").await.is_ok(),
+            None => false,
+        }
     }
 
     /// What `/status` says now.

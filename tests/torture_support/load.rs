@@ -87,12 +87,10 @@ impl Client {
     }
 
     async fn address(&mut self) -> Option<SocketAddr> {
-        loop {
-            tokio::select! {
-                found = self.target.wait_for(Option::is_some) => return found.ok().and_then(|address| *address),
-                // An error means that the load is gone.
-                stopped = self.running.wait_for(|running| !running) => { let _ = stopped; return None }
-            }
+        tokio::select! {
+            found = self.target.wait_for(Option::is_some) => found.ok().and_then(|address| *address),
+            // An error means that the load is gone.
+            _ = self.running.wait_for(|running| !running) => None,
         }
     }
 

@@ -21,9 +21,9 @@ pub struct Process {
 
 impl Process {
     /// `program run --config config`; does not wait for anything.
-    pub fn spawn(program: &Path, config: &Path) -> anyhow::Result<Self> {
+    pub fn spawn(program: &Path, config: &Path, environment: &[(String, String)]) -> anyhow::Result<Self> {
         let mut command = Command::new(program);
-        command.arg("run").arg("--config").arg(config);
+        command.arg("run").arg("--config").arg(config).envs(environment.iter().map(|(key, value)| (key, value)));
         let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
         let stderr = child.stderr.take().context("no standard error")?;
