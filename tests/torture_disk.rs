@@ -133,7 +133,7 @@ async fn a_second_process_on_the_same_directory_is_refused() {
         let status = second.ended(Duration::from_secs(30)).await.expect("it ends");
         let said = second.said();
         assert_eq!(status.code(), Some(1), "{said}");
-        assert!(said.contains("file_storage") && said.contains("another process"), "it says why: {said}");
+        assert!(said.contains("file_storage") && said.contains("another chainspan"), "it says why: {said}");
     }
     load.stop().await;
     bed.agent.come_up().expect("the same port");
