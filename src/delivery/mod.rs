@@ -14,6 +14,7 @@
 //! | `queue`, `slot`, `tickets`, `ledger`, `isolate` | its state, plain data | knows sockets or time zones |
 //! | `caller`, `connection`, `rope`, `compress`, `response` | one unary gRPC call | decides what happens next |
 //! | `retry`, `backoff` | tables and arithmetic | waits |
+//! | `letter` | chains and operations of a refused request | is asked about a request that may still be delivered |
 //!
 //! Entered by `pipeline` (hand over), `admin` (status) and `service` (start, drain). A body lies in memory until it is
 //! acknowledged or handed back; if the process dies here, no client has been told OK for it.
@@ -26,6 +27,7 @@ mod connection;
 mod destination;
 mod isolate;
 mod ledger;
+mod letter;
 mod meters;
 mod parcel;
 mod queue;
@@ -40,6 +42,7 @@ mod sweep;
 mod tickets;
 
 pub use destination::{Destination, DestinationError, Moved};
+pub use letter::{Description, Meaning, describe, meanings};
 pub use parcel::{Parcel, Signal, Undelivered};
 pub use receipt::Receipt;
 pub(crate) use retry::code_name;
