@@ -1,0 +1,37 @@
+//! kill -9, again and again (`spec/delivery.md` G1, G2, G3).
+
+mod torture_support;
+
+use std::path::Path;
+use std::time::Duration;
+
+use torture_support::scenario::kills::{Plan, run};
+
+fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_chainspan"))
+}
+
+/// A hundred kills at random moments, under load and within the first 300 ms of a start, while the agent is up, down or
+/// flapping: every acknowledged span is at the agent, spans are repeated only around a kill or a lost connection, and the
+/// books are right at every look.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_kills_lose_nothing() {
+    let plan = Plan { kills: 100, seed: fastrand::u64(..), storage: true, longest: Duration::from_millis(300) };
+    eprintln!("{plan:?}");
+    let report = run(program(), plan, |_| ()).await.expect("ran");
+    eprintln!("{report:#?}");
+    assert!(report.verdict.violations.is_empty(), "{plan:?}: {:#?}", report.verdict.violations);
+    assert!(report.during_recovery > 10 && report.under_load > 30, "both kinds of kills");
+    assert!(report.most_spilled > 0, "the store was used");
+    assert!(report.verdict.acknowledged > 1_000, "the clients heard OK");
+}
+
+/// Without `file_storage` OK means delivered: kills lose nothing either, they only make clients send again.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_store_what_was_acknowledged_is_at_the_agent() {
+    let plan = Plan { kills: 20, seed: fastrand::u64(..), storage: false, longest: Duration::from_millis(300) };
+    let report = run(program(), plan, |_| ()).await.expect("ran");
+    eprintln!("{report:#?}");
+    assert!(report.verdict.violations.is_empty(), "{plan:?}: {:#?}", report.verdict.violations);
+    assert!(report.verdict.acknowledged > 500, "the clients heard OK");
+}
