@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
 
 use crate::admin::{self, AdminError, Lifecycle, Phase};
@@ -40,6 +40,7 @@ pub struct Service {
     shutdown_timeout: Duration,
     pipeline: Pipeline,
     destinations: Vec<Destination>,
+    store: Option<Store>,
     red: Option<Arc<Red>>,
     lifecycle: Lifecycle,
     /// Set when no request may come in any more.
@@ -151,6 +152,7 @@ impl Service {
             shutdown_timeout: config.shutdown_timeout,
             pipeline,
             destinations,
+            store,
             red,
             lifecycle,
             stop_receiving,
@@ -178,7 +180,8 @@ impl Service {
     }
 
     /// Drains and stops, within the configured `shutdown_timeout`: not ready, no new request, requests in hand are
-    /// finished or, at the deadline, handed back to their clients; then the doors close.
+    /// finished; what is left shortly before the deadline is written to the store or, where there is none, handed back to its
+    /// clients; then the doors close.
     ///
     /// # Errors
     ///
@@ -197,22 +200,10 @@ impl Service {
             Some(measuring) => measuring.flush(deadline).await,
             None => None,
         };
-        let of = |role| self.destinations.iter().filter(move |destination| destination.role() == role);
-        let mut left = None;
-        for destination in of(Role::Required) {
-            if !destination.drain(deadline).await {
-                left.get_or_insert(destination.name());
-            }
-        }
+        let left = drain(&self.destinations, Role::Required, deadline).await.into_iter().next();
         // No promise was made for these: what they do not take now is discarded by design.
-        let deadline = deadline.min(Instant::now() + DEBUG_GRACE);
-        for destination in of(Role::Debug) {
-            if !destination.drain(deadline).await {
-                tracing::info!(
-                    exporter = destination.name(),
-                    "a debug destination was not there for the rest of its data"
-                );
-            }
+        for exporter in drain(&self.destinations, Role::Debug, deadline.min(Instant::now() + DEBUG_GRACE)).await {
+            tracing::info!(exporter, "a debug destination was not there for the rest of its data");
         }
         if let Some(measured) = measured {
             let _ = timeout_at(end, measured).await;
@@ -224,11 +215,13 @@ impl Service {
             let _ = timeout_at(end, prometheus).await;
         }
         let shown = timeout_at(end, self.admin).await;
+        if let Some(store) = self.store {
+            // What was promised is on the disk already; this is tidying up, and a disk that hangs must not hold up the end.
+            let closed = tokio::task::spawn_blocking(move || store.close());
+            let _ = timeout_at(end.max(Instant::now() + CLOSING), closed).await;
+        }
         if let Some(destination) = left {
-            return Err(ServiceError::NotDrained {
-                destination: destination.to_owned(),
-                timeout: self.shutdown_timeout,
-            });
+            return Err(ServiceError::NotDrained { destination, timeout: self.shutdown_timeout });
         }
         if let Ok(Ok(result)) = received {
             result?;
@@ -238,6 +231,16 @@ impl Service {
         }
         Ok(())
     }
+}
+
+/// Drains all destinations of `role` at the same time. The names of those that had to hand something back.
+async fn drain(destinations: &[Destination], role: Role, deadline: Instant) -> Vec<String> {
+    let mut drains = JoinSet::new();
+    for destination in destinations.iter().filter(|destination| destination.role() == role) {
+        let destination = destination.clone();
+        drains.spawn(async move { (!destination.drain(deadline).await).then(|| destination.name().to_owned()) });
+    }
+    drains.join_all().await.into_iter().flatten().collect()
 }
 
 /// Recovery may take a while: it has a thread of its own.
