@@ -4,9 +4,32 @@
 //! Entered by `delivery` (put, finish, read), by the admin door and `chainspan dlq` (dead letters) and by `service` (open,
 //! close). Nothing in here waits for a network.
 
+mod backlog;
+mod books;
+mod fault;
+mod file;
+mod frame;
+mod job;
+mod lock;
+mod open;
 mod record;
+mod room;
+mod scan;
+mod select;
+mod shared;
+mod transaction;
+mod writer;
 
 use std::path::PathBuf;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use backlog::{Ask, ask, mended};
+use books::Sums;
+use job::{Done, Job, Message};
+use shared::{Health, Shared};
+use writer::Writer;
 
 pub use record::{Count, Death, Filter, Kept, Letter, NewRecord, Reason, RecordId, Waiting};
 
@@ -58,10 +81,19 @@ pub struct StoreStatus {
     pub set_aside: Vec<PathBuf>,
 }
 
-/// An open store. Cloning shares it.
+/// An open store. Cloning shares it. The last clone that goes closes it.
 #[derive(Clone, Debug)]
 pub struct Store {
-    settings: Settings,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    writer: Sender<Message>,
+    /// `None` once the last clone is gone.
+    backlog: Option<Sender<Ask>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Store {
@@ -71,17 +103,32 @@ impl Store {
     /// # Errors
     /// The directory cannot be used, or another process has the store.
     pub fn open(settings: Settings) -> Result<Self, StoreError> {
-        Ok(Self { settings })
+        let lock = lock::take(&settings.directory)?;
+        let opened = open::open(&settings.directory)?;
+        let free_bytes = room::free_bytes(&settings.directory);
+        let health = Health { free_bytes, set_aside: opened.set_aside, ..Health::default() };
+        let shared = Arc::new(Shared::new(settings, opened.contents.books, health));
+
+        let (writer, messages) = channel();
+        let work = Writer::new(Arc::clone(&shared), messages, opened.connection, opened.contents.last_id, lock);
+        let writing = spawn("store-writer", move || work.run())?;
+        let (backlog, asks) = channel();
+        let reading = spawn("store-reader", {
+            let (shared, writer) = (Arc::clone(&shared), writer.clone());
+            move || backlog::run(&shared, &asks, &writer)
+        })?;
+        let threads = Mutex::new(vec![reading, writing]);
+        Ok(Store { inner: Arc::new(Inner { shared, writer, backlog: Some(backlog), threads }) })
     }
 
     /// How it was set up.
     pub fn settings(&self) -> &Settings {
-        &self.settings
+        &self.inner.shared.settings
     }
 
     /// How it is now; does not wait.
     pub fn status(&self) -> StoreStatus {
-        StoreStatus { max_bytes: self.settings.max_bytes, ..StoreStatus::default() }
+        self.inner.shared.status()
     }
 
     /// What is kept, per destination, also of destinations that are not configured any more. Blocks.
@@ -89,32 +136,29 @@ impl Store {
     /// # Errors
     /// The file cannot be read.
     pub fn kept(&self) -> Result<Vec<(String, Kept)>, StoreError> {
-        Ok(Vec::new())
+        Ok(self.inner.shared.books().kept())
     }
 
     /// Keeps all of `records` or none. `done` is called on the store's thread when they are on the disk (fsync), with one
-    /// id each, in the same order.
+    /// id each, in the same order. It must not wait for the store.
     pub fn put(&self, records: Vec<NewRecord>, done: impl FnOnce(Result<Vec<RecordId>, NotKept>) + Send + 'static) {
-        drop(records);
-        done(Err(NotKept::Closed));
+        self.send(Job::Put { records, done: Done::new(done, || Err(NotKept::Closed)) });
     }
 
     /// Forgets records that were delivered; soon, and nobody waits for it. What a crash before that leaves is sent twice.
     pub fn finish(&self, ids: Vec<RecordId>) {
-        drop(ids);
+        self.send(Job::Finish { ids });
     }
 
     /// Puts `parts` in the place of the waiting record `id`, in one transaction: what is left of it, and its dead letters.
-    /// Not held against the limits.
+    /// Not held against the limits. Where `id` does not wait any more the parts are kept all the same.
     pub fn replace(
         &self,
         id: RecordId,
         parts: Vec<NewRecord>,
         done: impl FnOnce(Result<Vec<RecordId>, NotKept>) + Send + 'static,
     ) {
-        let _ = id;
-        drop(parts);
-        done(Err(NotKept::Closed));
+        self.send(Job::Replace { id, parts, done: Done::new(done, || Err(NotKept::Closed)) });
     }
 
     /// Reads what waits for `destination`, oldest first, of the rows after `after`: at most `max_bytes` of bodies but at
@@ -127,8 +171,11 @@ impl Store {
         max_bytes: usize,
         done: impl FnOnce(Result<(Vec<Waiting>, Count), StoreError>) + Send + 'static,
     ) {
-        let _ = (destination, after, max_bytes);
-        done(Ok((Vec::new(), Count::default())));
+        let done = Done::new(done, || Err(StoreError(NotKept::Closed.to_string())));
+        if let Some(backlog) = &self.inner.backlog {
+            // What cannot be sent is dropped, and answered by that.
+            drop(backlog.send(Ask { destination: destination.to_owned(), after, max_bytes, done }));
+        }
     }
 
     /// The dead letters that `filter` means, oldest first, without their bodies. Blocks.
@@ -136,8 +183,8 @@ impl Store {
     /// # Errors
     /// The file cannot be read.
     pub fn letters(&self, filter: &Filter) -> Result<Vec<Letter>, StoreError> {
-        let _ = filter;
-        Ok(Vec::new())
+        let Inner { shared, writer, .. } = &*self.inner;
+        mended(shared, writer, || shared.read(&shared.letters, |connection| select::letters(connection, filter)))
     }
 
     /// One dead letter with its body; `None`: there is none of that number. Blocks.
@@ -145,8 +192,8 @@ impl Store {
     /// # Errors
     /// The file cannot be read.
     pub fn letter(&self, id: RecordId) -> Result<Option<(Letter, bytes::Bytes)>, StoreError> {
-        let _ = id;
-        Ok(None)
+        let Inner { shared, writer, .. } = &*self.inner;
+        mended(shared, writer, || shared.read(&shared.letters, |connection| select::letter(connection, id)))
     }
 
     /// Lets the dead letters that `filter` means wait to be sent again, in one transaction; their sum per destination.
@@ -155,8 +202,8 @@ impl Store {
     /// # Errors
     /// The file cannot be written.
     pub fn revive(&self, filter: &Filter) -> Result<Vec<(String, Count)>, StoreError> {
-        let _ = filter;
-        Ok(Vec::new())
+        let filter = filter.clone();
+        self.ask(|done| Job::Revive { filter, done })
     }
 
     /// Forgets the dead letters that `filter` means and counts them as discarded, in one transaction; their sum per
@@ -165,10 +212,57 @@ impl Store {
     /// # Errors
     /// The file cannot be written.
     pub fn purge(&self, filter: &Filter) -> Result<Vec<(String, Count)>, StoreError> {
-        let _ = filter;
-        Ok(Vec::new())
+        let filter = filter.clone();
+        self.ask(|done| Job::Purge { filter, done })
     }
 
     /// Writes what was put, answers it, and lets go of the directory. Afterwards nothing is kept any more. Blocks.
-    pub fn close(&self) {}
+    pub fn close(&self) {
+        self.inner.close();
+    }
+
+    fn send(&self, job: Job) {
+        // What cannot be sent is dropped, and answered by that: the store is closed.
+        drop(self.inner.writer.send(Message::Job(job)));
+    }
+
+    fn ask(&self, job: impl FnOnce(Done<Result<Sums, NotKept>>) -> Job) -> Result<Vec<(String, Count)>, StoreError> {
+        let sums = ask(&self.inner.writer, |done| Message::Job(job(done)));
+        sums.map(Sums::into_vec).map_err(|why| StoreError(why.to_string()))
+    }
+}
+
+impl Inner {
+    fn close(&self) {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        let done = Done::new(move |()| _ = sender.send(()), || ());
+        drop(self.writer.send(Message::Close { done }));
+        // An error says that nobody is left who could answer, which is what we wait for.
+        let _ = receiver.recv();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let threads = std::mem::take(self.threads.get_mut().unwrap_or_else(PoisonError::into_inner));
+        // The last clone may be one that was kept by an answer: then this is a thread of the store, which cannot wait for
+        // itself.
+        let own = threads.iter().any(|thread| thread.thread().id() == thread::current().id());
+        self.backlog = None;
+        if own {
+            let done = Done::new(|()| {}, || ());
+            drop(self.writer.send(Message::Close { done }));
+            return;
+        }
+        self.close();
+        for thread in threads {
+            // A panic was already logged by its thread; there is nobody to hand it to.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(run);
+    spawned.map_err(|error| StoreError(format!("the store cannot start a thread: {error}")))
 }

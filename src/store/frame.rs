@@ -1,0 +1,257 @@
+//! The head of a row: everything that is known about a record, in front of its body, readable without SQLite.
+//!
+//! A row is `(id, head, body)`. SQLite stores the columns of a row one behind the other, so that head and body together are
+//! one unbroken frame: [`MAGIC`] says where it begins, the lengths where it ends, two checksums whether it is what was
+//! written. That is what `salvage` lives on. All numbers are little endian.
+//!
+//! | at | bytes | |
+//! |---|---|---|
+//! | 0 | 8 | [`MAGIC`] |
+//! | 8 | 4 | length of the head |
+//! | 12 | 4 | length of the body |
+//! | 16 | 4 | CRC32C of the head without these four bytes |
+//! | 20 | 4 | CRC32C of the body |
+//! | 24 | 8 | id |
+//! | 32 | 8 | received, nanoseconds since the Unix epoch |
+//! | 40 | 4 | spans |
+//! | 44 | 1 | state: 0 waiting, 1 dead |
+//! | 45 | 1 | signal |
+//! | 46 | 1 | reason of its death + 1, 0: it never died |
+//! | 47 | 1 | 0 |
+//! | 48 | | destination; then, if it died: code, message, attempts, first, last, chains, operations |
+//!
+//! A letter that was revived keeps its death: only the state says what it is now.
+
+use crate::otlp::Signal;
+use crate::store::{Death, Letter, Reason, RecordId};
+
+/// How every frame begins.
+pub(super) const MAGIC: [u8; 8] = *b"\xf5cspnR2\n";
+/// Bytes of a head whose place does not depend on its content.
+pub(super) const FIXED: usize = 48;
+/// A head longer than this is not ours. Messages of destinations are capped long before.
+pub(super) const MAX_HEAD: usize = 16 << 20;
+
+const HEAD_CRC: usize = 16;
+const STATE: usize = 44;
+
+/// What a row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// It waits to be sent.
+    Waiting,
+    /// It is a dead letter.
+    Dead,
+}
+
+/// A head, decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) id: RecordId,
+    pub(super) destination: String,
+    pub(super) signal: Signal,
+    pub(super) state: State,
+    pub(super) spans: u32,
+    pub(super) received: u64,
+    pub(super) death: Option<Death>,
+    pub(super) body_len: u32,
+    pub(super) body_crc: u32,
+}
+
+/// How much of a head can be believed.
+#[derive(Debug)]
+pub(super) enum Decoded {
+    /// Its checksum holds.
+    Sound(Head),
+    /// It looks like a head, but a byte of it is not what was written.
+    #[allow(dead_code, reason = "for salvage")]
+    Doubtful(Head),
+    /// It cannot be read at all.
+    Garbage,
+}
+
+impl Head {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(FIXED + 64);
+        out.extend_from_slice(&MAGIC);
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&self.body_len.to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&self.body_crc.to_le_bytes());
+        out.extend_from_slice(&self.id.0.to_le_bytes());
+        out.extend_from_slice(&self.received.to_le_bytes());
+        out.extend_from_slice(&self.spans.to_le_bytes());
+        out.push(u8::from(self.state == State::Dead));
+        out.push(signal_code(self.signal));
+        out.push(self.death.as_ref().map_or(0, |death| reason_code(death.reason)));
+        out.push(0);
+        put_text(&mut out, &self.destination);
+        if let Some(death) = &self.death {
+            put_text(&mut out, &death.code);
+            put_text(&mut out, &death.message);
+            out.extend_from_slice(&death.attempts.to_le_bytes());
+            out.extend_from_slice(&death.first.to_le_bytes());
+            out.extend_from_slice(&death.last.to_le_bytes());
+            put_texts(&mut out, &death.chains);
+            put_texts(&mut out, &death.operations);
+        }
+        let length = size(out.len());
+        out[8..12].copy_from_slice(&length.to_le_bytes());
+        let crc = head_crc(&out);
+        out[HEAD_CRC..HEAD_CRC + 4].copy_from_slice(&crc.to_le_bytes());
+        out
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Decoded {
+        let Some((head, crc)) = parse(bytes) else { return Decoded::Garbage };
+        if head_crc(bytes) == crc { Decoded::Sound(head) } else { Decoded::Doubtful(head) }
+    }
+
+    /// Only what is sound.
+    pub(super) fn sound(bytes: &[u8]) -> Option<Self> {
+        match Self::decode(bytes) {
+            Decoded::Sound(head) => Some(head),
+            Decoded::Doubtful(_) | Decoded::Garbage => None,
+        }
+    }
+
+    /// Whether `body` is the body that was put under this head.
+    pub(super) fn vouches_for(&self, body: &[u8]) -> bool {
+        body.len() == self.body_len as usize && crc32c::crc32c(body) == self.body_crc
+    }
+
+    /// The dead letter that it is.
+    pub(super) fn into_letter(self) -> Option<Letter> {
+        let Head { id, destination, signal, state: State::Dead, spans, received, death: Some(death), body_len, .. } =
+            self
+        else {
+            return None;
+        };
+        Some(Letter { id, destination, signal, spans, bytes: u64::from(body_len), received, death })
+    }
+}
+
+/// The same head in another state: of the same length, so that it can be written over the old one in its place.
+pub(super) fn with_state(head: &[u8], state: State) -> Vec<u8> {
+    let mut out = head.to_vec();
+    out[STATE] = u8::from(state == State::Dead);
+    let crc = head_crc(&out);
+    out[HEAD_CRC..HEAD_CRC + 4].copy_from_slice(&crc.to_le_bytes());
+    out
+}
+
+/// The lengths of head and body that the fixed part of a frame names, if it is one.
+pub(super) fn lengths(fixed: &[u8]) -> Option<(usize, usize)> {
+    let mut rest = fixed;
+    if take(&mut rest, MAGIC.len())? != MAGIC {
+        return None;
+    }
+    let (head, body) = (u32_of(&mut rest)? as usize, u32_of(&mut rest)? as usize);
+    (FIXED..=MAX_HEAD).contains(&head).then_some((head, body))
+}
+
+/// A length as it is stored. Bodies are bounded by the largest request that is received, far below 4 GiB.
+pub(super) fn size(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+fn head_crc(head: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&head[..HEAD_CRC]), &head[HEAD_CRC + 4..])
+}
+
+fn parse(bytes: &[u8]) -> Option<(Head, u32)> {
+    let (length, body_len) = lengths(bytes)?;
+    if length != bytes.len() {
+        return None;
+    }
+    let mut rest = &bytes[HEAD_CRC..];
+    let crc = u32_of(&mut rest)?;
+    let body_crc = u32_of(&mut rest)?;
+    let id = RecordId(i64::from_le_bytes(take(&mut rest, 8)?.try_into().ok()?));
+    let received = u64_of(&mut rest)?;
+    let spans = u32_of(&mut rest)?;
+    let &[state, signal, reason, _] = take(&mut rest, 4)? else { return None };
+    let destination = text(&mut rest)?;
+    let death = match reason {
+        0 => None,
+        code => Some(Death {
+            reason: reason_of(code)?,
+            code: text(&mut rest)?,
+            message: text(&mut rest)?,
+            attempts: u32_of(&mut rest)?,
+            first: u64_of(&mut rest)?,
+            last: u64_of(&mut rest)?,
+            chains: texts(&mut rest)?,
+            operations: texts(&mut rest)?,
+        }),
+    };
+    let state = match (state, &death) {
+        (0, _) => State::Waiting,
+        (1, Some(_)) => State::Dead,
+        _ => return None,
+    };
+    let signal = signal_of(signal)?;
+    Some((Head { id, destination, signal, state, spans, received, death, body_len: size(body_len), body_crc }, crc))
+}
+
+fn signal_code(signal: Signal) -> u8 {
+    match signal {
+        Signal::Traces => 0,
+        Signal::Metrics => 1,
+        Signal::Logs => 2,
+    }
+}
+
+fn signal_of(code: u8) -> Option<Signal> {
+    Signal::ALL.into_iter().find(|&signal| signal_code(signal) == code)
+}
+
+fn reason_code(reason: Reason) -> u8 {
+    match reason {
+        Reason::Rejected => 1,
+        Reason::TooLarge => 2,
+        Reason::Expired => 3,
+        Reason::CorruptRecord => 4,
+    }
+}
+
+fn reason_of(code: u8) -> Option<Reason> {
+    Reason::ALL.into_iter().find(|&reason| reason_code(reason) == code)
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(&size(text.len()).to_le_bytes());
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn put_texts(out: &mut Vec<u8>, texts: &[String]) {
+    out.extend_from_slice(&size(texts.len()).to_le_bytes());
+    for text in texts {
+        put_text(out, text);
+    }
+}
+
+fn take<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
+    let (taken, left) = rest.split_at_checked(count)?;
+    *rest = left;
+    Some(taken)
+}
+
+fn u32_of(rest: &mut &[u8]) -> Option<u32> {
+    Some(u32::from_le_bytes(take(rest, 4)?.try_into().ok()?))
+}
+
+fn u64_of(rest: &mut &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(take(rest, 8)?.try_into().ok()?))
+}
+
+fn text(rest: &mut &[u8]) -> Option<String> {
+    let length = u32_of(rest)? as usize;
+    String::from_utf8(take(rest, length)?.to_vec()).ok()
+}
+
+fn texts(rest: &mut &[u8]) -> Option<Vec<String>> {
+    let count = u32_of(rest)?;
+    // Not reserved in advance: the number may be damaged.
+    (0..count).map(|_| text(rest)).collect()
+}

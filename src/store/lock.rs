@@ -1,0 +1,91 @@
+//! The directory of a store: who may look into it, and that one process has it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::store::StoreError;
+
+const LOCK_FILE: &str = "spill.lock";
+/// Every file of a store begins so.
+const PREFIX: &str = "spill.";
+
+/// Makes the directory where there is none and takes it for this process, until the answer is dropped or the process ends
+/// in whatever way: the lock is the kernel's.
+pub(super) fn take(directory: &Path) -> Result<File, StoreError> {
+    let failed = |error: io::Error| {
+        StoreError(format!(
+            "the store directory {} cannot be used: {error}; set file_storage.directory to one that can be written",
+            directory.display()
+        ))
+    };
+    if !directory.exists() {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+        if let Some(parent) = directory.parent() {
+            // Best effort: not every file system lets a directory be opened for that.
+            let _ = sync_directory(if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
+        }
+    }
+    close_to_others(directory).map_err(failed)?;
+    let file = private_file(&directory.join(LOCK_FILE)).map_err(failed)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            return Err(StoreError(format!(
+                "the store directory {} is in use by another chainspan: stop that one, or give this one a \
+                 file_storage.directory of its own",
+                directory.display()
+            )));
+        }
+        Err(error) => return Err(failed(error.into())),
+    }
+    sync_directory(directory).map_err(failed)?;
+    Ok(file)
+}
+
+/// Opens a file, or makes one, that only its owner can read.
+pub(super) fn private_file(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    if mode(&file.metadata()?) & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
+}
+
+/// Makes sure that the names in `directory` survive a power cut.
+pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// A directory that holds nothing else is closed to others. One that is shared with something else is left as it is: it may
+/// be `/tmp`. The files in it are private either way.
+fn close_to_others(directory: &Path) -> io::Result<()> {
+    let found = fs::metadata(directory)?;
+    if !found.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    if mode(&found) & 0o077 == 0 {
+        return Ok(());
+    }
+    let mut alone = true;
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        alone &= name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) || name == "lost+found";
+    }
+    let closed = alone && fs::set_permissions(directory, Permissions::from_mode(0o700)).is_ok();
+    if !closed {
+        tracing::warn!(
+            directory = %directory.display(),
+            "the store directory is open to other users and cannot be closed to them; only its files are private: \
+             give the store a directory of its own with mode 0700"
+        );
+    }
+    Ok(())
+}
+
+fn mode(metadata: &fs::Metadata) -> u32 {
+    metadata.permissions().mode()
+}

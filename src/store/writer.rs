@@ -1,0 +1,323 @@
+//! The thread that writes. It takes everything that waits, does it in one transaction, and answers when it is on the disk.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use crate::store::books::Books;
+use crate::store::fault::Fault;
+use crate::store::file;
+use crate::store::job::{Job, Message, Outcome};
+use crate::store::open::{self, Opened};
+use crate::store::record::RecordId;
+use crate::store::room::Room;
+use crate::store::shared::Shared;
+use crate::store::transaction::{Committed, Transaction};
+
+/// A transaction that only deletes waits so long for company.
+const COMPANY: Duration = Duration::from_millis(10);
+/// A transaction is not larger than that, so that the first in it does not wait for long.
+const MOST_BYTES: usize = 16 << 20;
+const MOST_JOBS: usize = 1024;
+/// How often it looks around when nobody comes.
+const IDLE: Duration = Duration::from_millis(500);
+/// After a failure the disk is left alone for so long.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Pages that are given back to the file system in one transaction.
+const SHRINK_PAGES: u32 = 256;
+/// So many quiet looks around before the file is made smaller.
+const QUIET: u32 = 2;
+
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    messages: Receiver<Message>,
+    /// `None`: it has to be opened again.
+    connection: Option<Connection>,
+    room: Room,
+    last_id: i64,
+    /// What was delivered and is not yet deleted. It outlives a transaction that fails.
+    owed: Vec<RecordId>,
+    /// Until then nothing is tried.
+    paused: Option<Instant>,
+    /// How often it looked around since something was written; `None`: there is nothing to tidy up.
+    quiet: Option<u32>,
+    /// Held until the thread ends.
+    _lock: File,
+}
+
+impl Writer {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        messages: Receiver<Message>,
+        connection: Connection,
+        last_id: i64,
+        lock: File,
+    ) -> Self {
+        let room = Room::new(&shared.settings);
+        Writer {
+            shared,
+            messages,
+            connection: Some(connection),
+            room,
+            last_id,
+            owed: Vec::new(),
+            paused: None,
+            quiet: Some(0),
+            _lock: lock,
+        }
+    }
+
+    /// Until the store is closed, or nobody is left who could ask for something.
+    pub(super) fn run(mut self) {
+        let closing = loop {
+            let wait = if self.is_troubled() { PAUSE } else { IDLE };
+            let first = match self.messages.recv_timeout(wait) {
+                Ok(message) => message,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.look_around();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break None,
+            };
+            let (jobs, other) = self.gather(first);
+            self.work(jobs);
+            match other {
+                None | Some(Message::Job(_)) => {}
+                Some(Message::Damaged { generation, why, done }) => {
+                    let same = generation == self.shared.generation();
+                    done.call(if same { self.replace(&why).map_err(|fault| fault.not_kept()) } else { Ok(()) });
+                }
+                Some(Message::Close { done }) => break Some(done),
+            }
+        };
+        self.work(Vec::new());
+        self.shared.set_closed();
+        let Writer { shared, connection, messages, _lock, .. } = self;
+        // The last connection to be closed puts the log into the file.
+        shared.alone(|| drop(connection));
+        drop(_lock);
+        drop(messages);
+        if let Some(done) = closing {
+            done.call(());
+        }
+    }
+
+    /// What goes into one transaction: everything that waits, up to the first message that is something else.
+    fn gather(&mut self, first: Message) -> (Vec<Job>, Option<Message>) {
+        let mut jobs = Vec::new();
+        let mut bytes = 0;
+        let mut next = Some(first);
+        let company = Instant::now() + COMPANY;
+        let mut urgent = false;
+        loop {
+            match next {
+                None => return (jobs, None),
+                Some(Message::Job(Job::Finish { ids })) => self.owed.extend(ids),
+                Some(Message::Job(job)) => {
+                    urgent = true;
+                    bytes += job.weight();
+                    jobs.push(job);
+                }
+                other => return (jobs, other),
+            }
+            if bytes >= MOST_BYTES || jobs.len() >= MOST_JOBS || self.owed.len() >= MOST_JOBS {
+                return (jobs, None);
+            }
+            next = match self.messages.try_recv() {
+                Ok(message) => Some(message),
+                Err(_) if urgent => None,
+                Err(_) => self.messages.recv_timeout(company.saturating_duration_since(Instant::now())).ok(),
+            };
+        }
+    }
+
+    fn is_troubled(&self) -> bool {
+        self.paused.is_some() || !self.owed.is_empty() || self.connection.is_none()
+    }
+
+    /// Does `jobs` in one transaction and answers them.
+    fn work(&mut self, jobs: Vec<Job>) {
+        if jobs.is_empty() && self.owed.is_empty() {
+            return;
+        }
+        if self.paused.is_some_and(|until| Instant::now() < until) {
+            let why = self.shared.health().fault.clone();
+            if let Some(why) = why {
+                refuse(jobs, || Outcome::Refused(why.clone()));
+                return;
+            }
+        }
+        let mut outcome = self.attempt(&jobs);
+        if let Err(Fault::Damaged(why)) = &outcome {
+            let why = why.clone();
+            outcome = self.replace(&why).and_then(|()| self.attempt(&jobs));
+        }
+        match outcome {
+            Ok((committed, outcomes)) => {
+                self.settle(committed);
+                for (job, outcome) in jobs.into_iter().zip(outcomes) {
+                    job.answer(outcome);
+                }
+            }
+            Err(fault) => {
+                self.fail(&fault);
+                refuse(jobs, || Outcome::Refused(fault.not_kept()));
+            }
+        }
+    }
+
+    fn attempt(&mut self, jobs: &[Job]) -> Result<(Committed, Vec<Outcome>), Fault> {
+        self.reopen()?;
+        let Some(connection) = &self.connection else { return Err(Fault::Disk("the file is not open".to_owned())) };
+        let used = self.shared.books().used();
+        self.room.sample(&self.shared);
+        let mut transaction = Transaction::begin(connection, self.last_id)?;
+        transaction.delete_waiting(&self.owed)?;
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            outcomes.push(match job {
+                Job::Put { records, .. } => {
+                    match self.room.admits(&self.shared, records, transaction.used_after(used)) {
+                        Ok(()) => Outcome::Ids(transaction.insert(records)?),
+                        Err(why) => Outcome::Refused(why),
+                    }
+                }
+                Job::Finish { .. } => Outcome::Nothing,
+                Job::Replace { id, parts, .. } => {
+                    transaction.delete_waiting(&[*id])?;
+                    Outcome::Ids(transaction.insert(parts)?)
+                }
+                Job::Revive { filter, .. } => Outcome::Sums(transaction.revive(filter)?),
+                Job::Purge { filter, .. } => Outcome::Sums(transaction.purge(filter)?),
+                Job::Condemn { damaged, .. } => Outcome::Count(transaction.condemn(damaged)?),
+            });
+        }
+        if self.paused.is_some() {
+            // Whether it can be written again is only seen by writing.
+            transaction.probe()?;
+        }
+        Ok((transaction.commit()?, outcomes))
+    }
+
+    fn settle(&mut self, committed: Committed) {
+        self.owed.clear();
+        self.last_id = committed.last_id;
+        if committed.changes.is_empty() && self.paused.is_none() {
+            return;
+        }
+        self.quiet = Some(0);
+        let mut books = self.shared.books();
+        committed.changes.into_iter().for_each(|change| books.apply(change));
+        drop(books);
+        if self.paused.take().is_some() {
+            self.shared.health().fault = None;
+            tracing::info!(directory = %self.shared.settings.directory.display(), "the store can be written again");
+        }
+    }
+
+    fn fail(&mut self, fault: &Fault) {
+        if self.paused.is_none() {
+            tracing::error!(
+                directory = %self.shared.settings.directory.display(),
+                error = %fault,
+                "the store cannot be written; nothing is accepted for it until it can"
+            );
+        }
+        self.paused = Some(Instant::now() + PAUSE);
+        self.shared.health().fault = Some(fault.not_kept());
+    }
+
+    /// Puts a new file in the place of a damaged one.
+    fn replace(&mut self, why: &str) -> Result<(), Fault> {
+        let connection = self.connection.take();
+        let directory = self.shared.settings.directory.clone();
+        let opened = self.shared.alone(|| {
+            drop(connection);
+            open::replace(&directory, why)
+        });
+        self.take(opened.map_err(|error| Fault::Disk(error.to_string()))?);
+        Ok(())
+    }
+
+    /// Opens the file where it is not open: replacing it failed.
+    fn reopen(&mut self) -> Result<(), Fault> {
+        if self.connection.is_none() {
+            let directory = self.shared.settings.directory.clone();
+            let opened = self.shared.alone(|| open::open(&directory));
+            self.take(opened.map_err(|error| Fault::Disk(error.to_string()))?);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, opened: Opened) {
+        let Opened { connection, contents, set_aside } = opened;
+        self.last_id = self.last_id.max(contents.last_id);
+        self.connection = Some(connection);
+        let books: Books = contents.books;
+        *self.shared.books() = books;
+        self.shared.health().set_aside.extend(set_aside);
+    }
+
+    /// Nobody came for a while.
+    fn look_around(&mut self) {
+        self.room.sample(&self.shared);
+        if self.is_troubled() {
+            self.retry();
+            return;
+        }
+        let (Some(quiet), Some(connection)) = (&mut self.quiet, &self.connection) else { return };
+        *quiet += 1;
+        if *quiet < QUIET {
+            return;
+        }
+        match tidy(connection) {
+            Ok(true) => {}
+            Ok(false) => self.quiet = None,
+            // Whatever it is, the next transaction finds it too.
+            Err(fault) => {
+                tracing::debug!(error = %fault, "the store could not be made smaller");
+                self.quiet = None;
+            }
+        }
+    }
+
+    fn retry(&mut self) {
+        match self.attempt(&[]) {
+            Ok((committed, _)) => self.settle(committed),
+            Err(Fault::Damaged(why)) => {
+                if let Err(fault) = self.replace(&why) {
+                    self.fail(&fault);
+                }
+            }
+            Err(fault) => self.fail(&fault),
+        }
+    }
+}
+
+/// Gives free pages back to the file system, some at a time, and shortens the log when there are no more. Whether there is
+/// more to do.
+fn tidy(connection: &Connection) -> Result<bool, Fault> {
+    let free: u32 = connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+    if free > 0 {
+        let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({SHRINK_PAGES})"))?;
+        let mut rows = statement.query([])?;
+        while rows.next()?.is_some() {}
+        return Ok(true);
+    }
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    Ok(false)
+}
+
+fn refuse(jobs: Vec<Job>, outcome: impl Fn() -> Outcome) {
+    jobs.into_iter().for_each(|job| job.answer(outcome()));
+}
+
+/// Where its file is; for the logs.
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Writer({})", file::path(&self.shared.settings.directory).display())
+    }
+}
