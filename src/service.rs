@@ -4,7 +4,7 @@ mod measuring;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -21,7 +21,7 @@ use crate::pipeline::{Budget, Parts, Pipeline, unix_nano};
 use crate::receiver::{self, ReceiverError};
 use crate::red::{self, Red, Snapshot};
 use crate::store::{self, Store, StoreError};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{LOST_POINTS, SENT_POINTS, Telemetry};
 use measuring::Measuring;
 
 /// What is left of the shutdown time for closing connections once the destinations had theirs.
@@ -69,6 +69,9 @@ pub enum ServiceError {
     /// The store could not be opened.
     #[error("extensions.file_storage: {0}")]
     Store(#[from] StoreError),
+    /// Dead letters could not be made accessible.
+    #[error("extensions.file_storage: {0}")]
+    Socket(#[from] admin::SocketError),
     /// A destination could not be set up.
     #[error(transparent)]
     Destination(#[from] DestinationError),
@@ -107,6 +110,17 @@ impl Service {
         let lifecycle = Lifecycle::new();
         let budget = Budget::new(config.receiver.memory_limit_bytes);
         let red = config.gateway.as_ref().map(|gateway| Arc::new(Red::new(red_settings(gateway))));
+        let (stop_receiving, receiving) = watch::channel(false);
+        let (stop_showing, showing) = watch::channel(false);
+
+        // Health answers while the store recovers; everything that there is to say comes later. When the start fails, what
+        // is shown ends together with `stop_showing`.
+        let opened = Arc::new(OnceLock::new());
+        let sources = sources(opened.clone(), red.clone(), telemetry.clone());
+        let state = admin::State::new(listening.clone(), sources, budget.clone(), lifecycle.clone());
+        let readiness = state.readiness();
+        let admin = tokio::spawn(admin::serve(health, state.clone(), until(showing.clone())));
+
         let store = match &config.file_storage {
             Some(storage) => Some(open_store(storage.clone()).await?),
             None => None,
@@ -127,16 +141,12 @@ impl Service {
         let instance = config.gateway.as_ref().filter(|gateway| gateway.instance).map(|_| instance(&listening));
         let pusher = Pusher::new(&destinations, instance.as_deref(), telemetry.clone());
         let measuring = red.clone().map(|red| Measuring::start(red, pusher));
-        let (stop_receiving, receiving) = watch::channel(false);
-        let (stop_showing, showing) = watch::channel(false);
-
-        let asked = destinations.clone();
-        let statuses = move || asked.iter().map(Destination::status).collect::<Vec<DestinationStatus>>();
-        let measured = red.clone();
-        let chains = move || measured.as_ref().map_or_else(Vec::new, |red| red.health());
-        let state = admin::State::new(listening.clone(), statuses, chains, budget, lifecycle.clone());
-        let readiness = state.readiness();
-        let admin = tokio::spawn(admin::serve(health, state, until(showing.clone())));
+        if let (Some(store), Some(storage)) = (&store, &config.file_storage) {
+            let desk = admin::Desk::running(store.clone(), &destinations);
+            state.open_letters(admin::Socket::bind(&storage.directory, desk)?);
+        }
+        // The one time that it is set.
+        let _ = opened.set(Opened { destinations: destinations.clone(), store: store.clone() });
         let prometheus = scrapes.map(|listener| {
             let scrape = scrape(red.clone(), telemetry.clone());
             tokio::spawn(prometheus::serve(listener, scrape, until(showing)))
@@ -243,6 +253,41 @@ async fn drain(destinations: &[Destination], role: Role, deadline: Instant) -> V
     drains.join_all().await.into_iter().flatten().collect()
 }
 
+/// What the start brings about in the end.
+#[derive(Debug)]
+struct Opened {
+    destinations: Vec<Destination>,
+    store: Option<Store>,
+}
+
+/// Whom health and status ask: nobody has anything to say before `opened` is set.
+fn sources(opened: Arc<OnceLock<Opened>>, red: Option<Arc<Red>>, telemetry: Telemetry) -> admin::Sources {
+    let store = opened.clone();
+    admin::Sources {
+        destinations: Arc::new(move || {
+            opened.get().map_or_else(Vec::new, |opened| opened.destinations.iter().map(Destination::status).collect())
+        }),
+        chains: Arc::new(move || red.as_ref().map_or_else(Vec::new, |red| red.health())),
+        store: Arc::new(move || store.get()?.store.as_ref().map(Store::status)),
+        exported: Arc::new(move || exported(&telemetry)),
+    }
+}
+
+/// Points of measurements that arrived and that were lost, by destination.
+fn exported(telemetry: &Telemetry) -> Vec<admin::Exported> {
+    let mut all: BTreeMap<String, admin::Exported> = BTreeMap::new();
+    for sample in telemetry.samples() {
+        let exporter = sample.labels.iter().find(|(name, _)| name == "exporter").map(|(_, exporter)| exporter.clone());
+        let (Some(exporter), SENT_POINTS | LOST_POINTS) = (exporter, sample.name.as_str()) else { continue };
+        let of = all.entry(exporter.clone()).or_default();
+        of.exporter = exporter;
+        // Counted in whole points.
+        let points = sample.value as u64;
+        if sample.name == SENT_POINTS { of.sent += points } else { of.lost += points }
+    }
+    all.into_values().collect()
+}
+
 /// Recovery may take a while: it has a thread of its own.
 async fn open_store(storage: config::FileStorage) -> Result<Store, ServiceError> {
     let config::FileStorage { directory, max_bytes, min_free_bytes } = storage;
@@ -258,7 +303,10 @@ async fn bind(
 ) -> Result<TcpListener, ServiceError> {
     let failed = |source| ServiceError::Bind { component, address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
-    listening.insert(component.to_owned(), listener.local_addr().map_err(failed)?);
+    let bound = listener.local_addr().map_err(failed)?;
+    // At once: health answers while the store still recovers.
+    tracing::info!(component, address = %bound, "listening");
+    listening.insert(component.to_owned(), bound);
     Ok(listener)
 }
 
