@@ -1,6 +1,7 @@
 //! Puts the rooms together and runs them until told to stop. Tests and the demo start the same service as the binary.
 
 mod measuring;
+mod shown;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
 
 use crate::admin::{self, AdminError, Lifecycle, Phase};
@@ -21,8 +22,9 @@ use crate::pipeline::{Budget, Parts, Pipeline, unix_nano};
 use crate::receiver::{self, ReceiverError};
 use crate::red::{self, Red, Snapshot};
 use crate::store::{self, Store, StoreError};
-use crate::telemetry::{LOST_POINTS, SENT_POINTS, Telemetry};
+use crate::telemetry::Telemetry;
 use measuring::Measuring;
+use shown::{Opened, sources};
 
 /// What is left of the shutdown time for closing connections once the destinations had theirs.
 const CLOSING: Duration = Duration::from_millis(500);
@@ -40,6 +42,7 @@ pub struct Service {
     shutdown_timeout: Duration,
     pipeline: Pipeline,
     destinations: Vec<Destination>,
+    store: Option<Store>,
     red: Option<Arc<Red>>,
     lifecycle: Lifecycle,
     /// Set when no request may come in any more.
@@ -145,7 +148,7 @@ impl Service {
             state.open_letters(admin::Socket::bind(&storage.directory, desk)?);
         }
         // The one time that it is set.
-        let _ = opened.set(Opened { destinations: destinations.clone(), store });
+        let _ = opened.set(Opened { destinations: destinations.clone(), store: store.clone() });
         let prometheus = scrapes.map(|listener| {
             let scrape = scrape(red.clone(), telemetry.clone());
             tokio::spawn(prometheus::serve(listener, scrape, until(showing)))
@@ -161,6 +164,7 @@ impl Service {
             shutdown_timeout: config.shutdown_timeout,
             pipeline,
             destinations,
+            store,
             red,
             lifecycle,
             stop_receiving,
@@ -188,7 +192,8 @@ impl Service {
     }
 
     /// Drains and stops, within the configured `shutdown_timeout`: not ready, no new request, requests in hand are
-    /// finished or, at the deadline, handed back to their clients; then the doors close.
+    /// finished; what is left shortly before the deadline is written to the store or, where there is none, handed back to its
+    /// clients; then the doors close.
     ///
     /// # Errors
     ///
@@ -207,22 +212,10 @@ impl Service {
             Some(measuring) => measuring.flush(deadline).await,
             None => None,
         };
-        let of = |role| self.destinations.iter().filter(move |destination| destination.role() == role);
-        let mut left = None;
-        for destination in of(Role::Required) {
-            if !destination.drain(deadline).await {
-                left.get_or_insert(destination.name());
-            }
-        }
+        let left = drain(&self.destinations, Role::Required, deadline).await.into_iter().next();
         // No promise was made for these: what they do not take now is discarded by design.
-        let deadline = deadline.min(Instant::now() + DEBUG_GRACE);
-        for destination in of(Role::Debug) {
-            if !destination.drain(deadline).await {
-                tracing::info!(
-                    exporter = destination.name(),
-                    "a debug destination was not there for the rest of its data"
-                );
-            }
+        for exporter in drain(&self.destinations, Role::Debug, deadline.min(Instant::now() + DEBUG_GRACE)).await {
+            tracing::info!(exporter, "a debug destination was not there for the rest of its data");
         }
         if let Some(measured) = measured {
             let _ = timeout_at(end, measured).await;
@@ -234,11 +227,13 @@ impl Service {
             let _ = timeout_at(end, prometheus).await;
         }
         let shown = timeout_at(end, self.admin).await;
+        if let Some(store) = self.store {
+            // What was promised is on the disk already; this is tidying up, and a disk that hangs must not hold up the end.
+            let closed = tokio::task::spawn_blocking(move || store.close());
+            let _ = timeout_at(end.max(Instant::now() + CLOSING), closed).await;
+        }
         if let Some(destination) = left {
-            return Err(ServiceError::NotDrained {
-                destination: destination.to_owned(),
-                timeout: self.shutdown_timeout,
-            });
+            return Err(ServiceError::NotDrained { destination, timeout: self.shutdown_timeout });
         }
         if let Ok(Ok(result)) = received {
             result?;
@@ -250,39 +245,14 @@ impl Service {
     }
 }
 
-/// What the start brings about in the end.
-#[derive(Debug)]
-struct Opened {
-    destinations: Vec<Destination>,
-    store: Option<Store>,
-}
-
-/// Whom health and status ask: nobody has anything to say before `opened` is set.
-fn sources(opened: Arc<OnceLock<Opened>>, red: Option<Arc<Red>>, telemetry: Telemetry) -> admin::Sources {
-    let store = opened.clone();
-    admin::Sources {
-        destinations: Arc::new(move || {
-            opened.get().map_or_else(Vec::new, |opened| opened.destinations.iter().map(Destination::status).collect())
-        }),
-        chains: Arc::new(move || red.as_ref().map_or_else(Vec::new, |red| red.health())),
-        store: Arc::new(move || store.get()?.store.as_ref().map(Store::status)),
-        exported: Arc::new(move || exported(&telemetry)),
+/// Drains all destinations of `role` at the same time. The names of those that had to hand something back.
+async fn drain(destinations: &[Destination], role: Role, deadline: Instant) -> Vec<String> {
+    let mut drains = JoinSet::new();
+    for destination in destinations.iter().filter(|destination| destination.role() == role) {
+        let destination = destination.clone();
+        drains.spawn(async move { (!destination.drain(deadline).await).then(|| destination.name().to_owned()) });
     }
-}
-
-/// Points of measurements that arrived and that were lost, by destination.
-fn exported(telemetry: &Telemetry) -> Vec<admin::Exported> {
-    let mut all: BTreeMap<String, admin::Exported> = BTreeMap::new();
-    for sample in telemetry.samples() {
-        let exporter = sample.labels.iter().find(|(name, _)| name == "exporter").map(|(_, exporter)| exporter.clone());
-        let (Some(exporter), SENT_POINTS | LOST_POINTS) = (exporter, sample.name.as_str()) else { continue };
-        let of = all.entry(exporter.clone()).or_default();
-        of.exporter = exporter;
-        // Counted in whole points.
-        let points = sample.value as u64;
-        if sample.name == SENT_POINTS { of.sent += points } else { of.lost += points }
-    }
-    all.into_values().collect()
+    drains.join_all().await.into_iter().flatten().collect()
 }
 
 /// Recovery may take a while: it has a thread of its own.

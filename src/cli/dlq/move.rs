@@ -19,16 +19,12 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// More spans than these are not sent again by accident.
 const MANY: u64 = 1_000;
 
-/// Send dead letters again, on the way that everything takes
+/// Send dead letters again; stopped half way, the same command goes on
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Measured only once. Stopped half way, the same command goes on with the rest.
-
-Example:
-  chainspan dlq replay --reason rejected --dry-run")]
+#[command(after_help = "Example:\n  chainspan dlq replay --reason rejected --dry-run")]
 pub(super) struct ReplayArgs {
     /// These alone; without numbers all that match
-    #[arg(value_name = "ID", help_heading = "Options")]
+    #[arg(value_name = "ID")]
     ids: Vec<i64>,
     #[command(flatten)]
     pub(super) place: Place,
@@ -53,7 +49,7 @@ pub(super) struct ReplayArgs {
 #[command(after_help = "Example:\n  chainspan dlq purge --until 30d --yes")]
 pub(super) struct PurgeArgs {
     /// These alone; without numbers all that match
-    #[arg(value_name = "ID", help_heading = "Options")]
+    #[arg(value_name = "ID")]
     ids: Vec<i64>,
     #[command(flatten)]
     pub(super) place: Place,
