@@ -163,6 +163,10 @@ impl Writer {
                 for (job, outcome) in jobs.into_iter().zip(outcomes) {
                     job.answer(outcome);
                 }
+                if Room::is_short(&self.shared) {
+                    // Whoever is refused comes again soon: there may never be a quiet moment for it.
+                    self.tidy();
+                }
             }
             Err(fault) => {
                 self.fail(&fault);
@@ -175,7 +179,7 @@ impl Writer {
         self.reopen()?;
         let Some(connection) = &self.connection else { return Err(Fault::Disk("the file is not open".to_owned())) };
         let used = self.shared.books().used();
-        self.room.sample(&self.shared);
+        self.room.prepare(&self.shared, connection)?;
         let mut transaction = Transaction::begin(connection, self.last_id)?;
         transaction.delete_waiting(&self.owed)?;
         let mut outcomes = Vec::with_capacity(jobs.len());
@@ -207,9 +211,6 @@ impl Writer {
     fn settle(&mut self, committed: Committed) {
         self.owed.clear();
         self.last_id = committed.last_id;
-        if committed.changes.is_empty() && self.paused.is_none() {
-            return;
-        }
         self.quiet = Some(0);
         let mut books = self.shared.books();
         committed.changes.into_iter().for_each(|change| books.apply(change));
@@ -273,11 +274,15 @@ impl Writer {
             }
             return;
         }
-        let (Some(quiet), Some(connection)) = (&mut self.quiet, &self.connection) else { return };
+        let Some(quiet) = &mut self.quiet else { return };
         *quiet += 1;
-        if *quiet < QUIET {
-            return;
+        if *quiet >= QUIET {
+            self.tidy();
         }
+    }
+
+    fn tidy(&mut self) {
+        let Some(connection) = &self.connection else { return };
         match tidy(connection) {
             Ok(true) => {}
             Ok(false) => self.quiet = None,
