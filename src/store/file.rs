@@ -30,6 +30,11 @@ const CHECKPOINT_PAGES: u32 = 1024;
 /// What is left of the log file after it was copied, until the store is idle.
 const LOG_BYTES: u32 = 64 << 20;
 
+/// Pages in memory. The writer's are enough for a transaction of puts: then each page goes to the log once. One that is larger,
+/// such as reviving everything, goes there bit by bit.
+const WRITER_CACHE_KIB: i64 = 24 << 10;
+const READER_CACHE_KIB: i64 = 2 << 10;
+
 /// What a file turned out to be.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -65,6 +70,7 @@ pub(super) fn connect(file: &Path) -> Result<Connection, Fault> {
         return Err(Fault::Disk(format!("the disk does not carry a write-ahead log (journal mode {mode})")));
     }
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(()))?;
     // Zeroes what is deleted where that costs no write of its own, so that a salvage finds less that was sent already.
@@ -85,9 +91,7 @@ pub(super) fn open(file: &Path) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(Duration::from_secs(10))?;
-    connection.pragma_update(None, "cache_size", -8192)?;
-    // A transaction stays in memory until it is committed: what is written to the log is committed, or torn.
-    connection.pragma_update(None, "cache_spill", false)?;
+    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "trusted_schema", false)?;

@@ -14,8 +14,9 @@ use rusqlite::{Connection, Row, params};
 
 use crate::otlp::Signal;
 use crate::store::fault::Fault;
+use crate::store::fields;
 use crate::store::file::{self, PAGE_SIZE, SCHEMA, VERSION};
-use crate::store::frame::{self, Head, State};
+use crate::store::frame::{Head, State};
 use crate::store::record::{Death, Reason, RecordId};
 
 /// So many bytes move in one transaction.
@@ -116,7 +117,7 @@ fn read(row: &Row<'_>) -> Result<(Head, Vec<u8>), Fault> {
         spans: u32::try_from(number(3)?).unwrap_or(u32::MAX),
         received: time(4)?,
         death,
-        body_len: frame::size(body.len()),
+        body_len: fields::size(body.len()),
         // The one that was written then: a body that is damaged is found as any other.
         body_crc: u32::try_from(number(12)?).unwrap_or(0),
     };

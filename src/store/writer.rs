@@ -20,7 +20,7 @@ use crate::store::transaction::{Committed, Transaction};
 /// A transaction that only deletes waits so long for company.
 const COMPANY: Duration = Duration::from_millis(10);
 /// A transaction is not larger than that, so that the first in it does not wait for long.
-const MOST_BYTES: usize = 16 << 20;
+const MOST_BYTES: usize = 8 << 20;
 const MOST_JOBS: usize = 1024;
 /// How often it looks around when nobody comes.
 const IDLE: Duration = Duration::from_millis(500);
