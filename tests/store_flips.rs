@@ -194,7 +194,7 @@ fn the_sum_of_discarded_letters_survives_damage() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 30, ..ProptestConfig::default() })]
 
     /// However much of it is overwritten with whatever, in the file and in its log: it opens, and what it gives back as sound is
     /// what was put.

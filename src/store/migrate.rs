@@ -10,6 +10,8 @@
 //! `reason` is NULL while it waits, `chains` are separated by commas, `crc` is the CRC32C of the body. Rows move in portions,
 //! each in one transaction: a move that is interrupted goes on at the next start, and needs no room for a second copy.
 
+use std::path::Path;
+
 use rusqlite::{Connection, Row, params};
 
 use crate::otlp::Signal;
@@ -36,8 +38,8 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Moves everything of a file of version 1.
-pub(super) fn from_version_1(connection: &Connection) -> Result<(), Fault> {
+/// Moves everything of a file of version 1 to today's tables.
+pub(super) fn from_version_1(file: &Path, connection: &Connection) -> Result<(), Fault> {
     let version = format!("INSERT OR REPLACE INTO meta (name, value) VALUES ('version', {VERSION});");
     connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} {version} COMMIT;"))?;
     let mut moved = 0;
@@ -52,6 +54,7 @@ pub(super) fn from_version_1(connection: &Connection) -> Result<(), Fault> {
         }
         connection.execute_batch("COMMIT")?;
         moved += rows;
+        file::shorten_log(file, connection)?;
     }
     connection.execute_batch(&format!("DROP TABLE spill; PRAGMA user_version = {VERSION}; COMMIT;"))?;
     tracing::info!(records = moved, "the store was of version 1 and is now of version {}", file::VERSION);

@@ -60,7 +60,7 @@ impl Room {
         self.look(shared);
         (self.growth, self.unused) = measure(&self.directory, connection)?;
         if self.free < self.growth + SCARCE {
-            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            file::empty_log(connection)?;
             self.look(shared);
             (self.growth, self.unused) = measure(&self.directory, connection)?;
         }

@@ -163,6 +163,7 @@ impl Writer {
                 for (job, outcome) in jobs.into_iter().zip(outcomes) {
                     job.answer(outcome);
                 }
+                self.shorten_log();
                 if Room::is_short(&self.shared) {
                     // Whoever is refused comes again soon: there may never be a quiet moment for it.
                     self.tidy();
@@ -281,6 +282,14 @@ impl Writer {
         }
     }
 
+    /// After the answers: nobody who waits has to wait for it.
+    fn shorten_log(&mut self) {
+        let Some(connection) = &self.connection else { return };
+        if let Err(fault) = file::shorten_log(&file::path(&self.shared.settings.directory), connection) {
+            self.fail(&fault);
+        }
+    }
+
     fn tidy(&mut self) {
         let Some(connection) = &self.connection else { return };
         match tidy(connection) {
@@ -317,7 +326,7 @@ fn tidy(connection: &Connection) -> Result<bool, Fault> {
         while rows.next()?.is_some() {}
         return Ok(true);
     }
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    file::empty_log(connection)?;
     Ok(false)
 }
 

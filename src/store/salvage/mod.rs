@@ -42,6 +42,8 @@ pub(super) fn log_is_damaged(file: &Path) -> std::io::Result<bool> {
 
 /// Takes over from the file at `from`, which nobody has open, into a new one.
 pub(super) fn take_over(from: &Path, into: &Connection) -> Result<Report, Fault> {
+    // Nobody has to be answered in between, so that SQLite may see to its log.
+    into.pragma_update_and_check(None, "wal_autocheckpoint", 1000, |_| Ok(()))?;
     let pages = Pages::open(from)?;
     let mut salvage =
         Salvage { pages, into, taken: HashSet::new(), destinations: BTreeSet::new(), last_id: 0, pending: 0 };
