@@ -20,7 +20,7 @@ use crate::store::transaction::{Committed, Transaction};
 /// A transaction that only deletes waits so long for company.
 const COMPANY: Duration = Duration::from_millis(10);
 /// A transaction is not larger than that, so that the first in it does not wait for long.
-const MOST_BYTES: usize = 16 << 20;
+const MOST_BYTES: usize = 8 << 20;
 const MOST_JOBS: usize = 1024;
 /// How often it looks around when nobody comes.
 const IDLE: Duration = Duration::from_millis(500);
@@ -163,6 +163,11 @@ impl Writer {
                 for (job, outcome) in jobs.into_iter().zip(outcomes) {
                     job.answer(outcome);
                 }
+                self.shorten_log();
+                if Room::is_short(&self.shared) {
+                    // Whoever is refused comes again soon: there may never be a quiet moment for it.
+                    self.tidy();
+                }
             }
             Err(fault) => {
                 self.fail(&fault);
@@ -175,7 +180,7 @@ impl Writer {
         self.reopen()?;
         let Some(connection) = &self.connection else { return Err(Fault::Disk("the file is not open".to_owned())) };
         let used = self.shared.books().used();
-        self.room.sample(&self.shared);
+        self.room.prepare(&self.shared, connection)?;
         let mut transaction = Transaction::begin(connection, self.last_id)?;
         transaction.delete_waiting(&self.owed)?;
         let mut outcomes = Vec::with_capacity(jobs.len());
@@ -207,9 +212,6 @@ impl Writer {
     fn settle(&mut self, committed: Committed) {
         self.owed.clear();
         self.last_id = committed.last_id;
-        if committed.changes.is_empty() && self.paused.is_none() {
-            return;
-        }
         self.quiet = Some(0);
         let mut books = self.shared.books();
         committed.changes.into_iter().for_each(|change| books.apply(change));
@@ -273,11 +275,23 @@ impl Writer {
             }
             return;
         }
-        let (Some(quiet), Some(connection)) = (&mut self.quiet, &self.connection) else { return };
+        let Some(quiet) = &mut self.quiet else { return };
         *quiet += 1;
-        if *quiet < QUIET {
-            return;
+        if *quiet >= QUIET {
+            self.tidy();
         }
+    }
+
+    /// After the answers: nobody who waits has to wait for it.
+    fn shorten_log(&mut self) {
+        let Some(connection) = &self.connection else { return };
+        if let Err(fault) = file::shorten_log(&file::path(&self.shared.settings.directory), connection) {
+            self.fail(&fault);
+        }
+    }
+
+    fn tidy(&mut self) {
+        let Some(connection) = &self.connection else { return };
         match tidy(connection) {
             Ok(true) => {}
             Ok(false) => self.quiet = None,
@@ -312,7 +326,7 @@ fn tidy(connection: &Connection) -> Result<bool, Fault> {
         while rows.next()?.is_some() {}
         return Ok(true);
     }
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    file::empty_log(connection)?;
     Ok(false)
 }
 
