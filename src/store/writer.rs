@@ -22,6 +22,8 @@ const COMPANY: Duration = Duration::from_millis(10);
 /// A transaction is not larger than that, so that the first in it does not wait for long.
 const MOST_BYTES: usize = 16 << 20;
 const MOST_JOBS: usize = 1024;
+/// On a disk that is nearly full no more rows are deleted at once: each costs a page of the log, or more.
+const FEW: usize = 32;
 /// How often it looks around when nobody comes.
 const IDLE: Duration = Duration::from_millis(500);
 /// After a failure the disk is left alone for so long.
@@ -138,8 +140,16 @@ impl Writer {
         self.paused.is_some() || !self.owed.is_empty() || self.connection.is_none()
     }
 
-    /// Does `jobs` in one transaction and answers them.
+    /// Does `jobs` and answers them, and deletes what is owed.
     fn work(&mut self, jobs: Vec<Job>) {
+        self.step(jobs);
+        while !self.owed.is_empty() && self.paused.is_none() {
+            self.step(Vec::new());
+        }
+    }
+
+    /// Does `jobs` in one transaction and answers them.
+    fn step(&mut self, jobs: Vec<Job>) {
         if jobs.is_empty() && self.owed.is_empty() {
             return;
         }
@@ -173,9 +183,14 @@ impl Writer {
         self.reopen()?;
         let Some(connection) = &self.connection else { return Err(Fault::Disk("the file is not open".to_owned())) };
         let used = self.shared.books().used();
-        self.room.sample(&self.shared);
+        self.room.sample(&self.shared, Some(connection));
+        if self.room.wants_a_shorter_log(&self.shared) {
+            shorten_log(connection)?;
+            self.room.look(&self.shared, Some(connection));
+        }
         let mut transaction = Transaction::begin(connection, self.last_id)?;
-        transaction.delete_waiting(&self.owed)?;
+        let part = if self.room.is_tight() { self.owed.len().min(FEW) } else { self.owed.len() };
+        transaction.delete_waiting(&self.owed[..part])?;
         let mut outcomes = Vec::with_capacity(jobs.len());
         for job in jobs {
             outcomes.push(match job {
@@ -199,11 +214,12 @@ impl Writer {
             // Whether it can be written again is only seen by writing.
             transaction.probe()?;
         }
-        Ok((transaction.commit()?, outcomes))
+        let committed = transaction.commit()?;
+        self.owed.drain(..part);
+        Ok((committed, outcomes))
     }
 
     fn settle(&mut self, committed: Committed) {
-        self.owed.clear();
         self.last_id = committed.last_id;
         if committed.changes.is_empty() && self.paused.is_none() {
             return;
@@ -263,7 +279,7 @@ impl Writer {
 
     /// Nobody came for a while.
     fn look_around(&mut self) {
-        self.room.sample(&self.shared);
+        self.room.sample(&self.shared, self.connection.as_ref());
         if self.is_troubled() {
             self.retry();
             return;
@@ -307,8 +323,13 @@ fn tidy(connection: &Connection) -> Result<bool, Fault> {
         while rows.next()?.is_some() {}
         return Ok(true);
     }
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    shorten_log(connection)?;
     Ok(false)
+}
+
+/// Copies the log into the file and gives its room back.
+fn shorten_log(connection: &Connection) -> Result<(), Fault> {
+    Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
 }
 
 fn refuse(jobs: Vec<Job>, outcome: impl Fn() -> Outcome) {
