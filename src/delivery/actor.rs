@@ -14,13 +14,18 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::backoff::Backoff;
+use super::breaker::Breaker;
 use super::caller::{Caller, Finished};
+use super::closing::Draining;
+use super::isolate::{Limit, Refusals};
+use super::keeper::{Answer, Keeper};
 use super::ledger::Books;
 use super::meters::Meters;
 use super::queue::{Piece, Queue};
 use super::slot::{Sending, Slot};
+use super::sweep::drop_lapsed;
 use super::tickets::{Reply, Tickets};
-use super::{Signal, Undelivered};
+use super::{Moved, Signal, Undelivered};
 use crate::config::Role;
 use crate::otlp;
 
@@ -39,6 +44,8 @@ pub(crate) enum Command {
         /// Not to be sent again when it may have arrived.
         once: bool,
         pieces: Vec<otlp::Piece>,
+        /// What the pieces were cut from, if there are several.
+        held: Option<bytes::Bytes>,
         deadline: Option<Instant>,
         reply: Option<Reply>,
     },
@@ -46,6 +53,10 @@ pub(crate) enum Command {
     Withdrawn,
     /// Do not sit out pauses that nobody asked for.
     Hurry,
+    /// An answer of the store.
+    Store(Answer),
+    /// An operator has moved dead letters.
+    Moved(Moved),
     /// Finish what is in hand by `deadline`, then take nothing more.
     Drain { deadline: Instant, done: oneshot::Sender<bool> },
 }
@@ -56,20 +67,36 @@ pub(crate) struct Actor {
     pub(crate) role: Role,
     pub(crate) max_request_bytes: usize,
     pub(crate) debug_queue_bytes: u64,
+    pub(crate) spill_after: Duration,
+    /// How long a record may wait on the disk.
+    pub(crate) patience: Option<Duration>,
     pub(crate) caller: Arc<Caller>,
     pub(crate) backoff: Backoff,
+    pub(crate) breaker: Breaker,
+    pub(crate) refusals: Refusals,
+    pub(crate) limit: Limit,
     pub(crate) meters: Meters,
     pub(crate) published: Arc<Mutex<Books>>,
     pub(crate) slots: Vec<Slot>,
     pub(crate) queue: Queue,
     pub(crate) tickets: Tickets,
+    /// Where there is a store.
+    pub(crate) keeper: Option<Keeper>,
     pub(crate) sequence: u64,
     /// RetryInfo holds for all connections.
     pub(crate) not_before: Option<Instant>,
     pub(crate) earliest_deadline: Option<Instant>,
+    /// When the oldest parcel that is in memory alone is to be written.
+    pub(crate) spill_due: Option<Instant>,
+    /// Something in memory is on the disk by now.
+    pub(crate) shed: bool,
+    /// Whose turn it is: that of the backlog.
+    pub(crate) stored_turn: bool,
     pub(crate) withdrawn: bool,
     pub(crate) last_sweep: Option<Instant>,
-    pub(crate) draining: Vec<(Instant, oneshot::Sender<bool>)>,
+    pub(crate) draining: Vec<Draining>,
+    /// Nothing was handed back for want of a place since the drain began.
+    pub(crate) clean: bool,
     pub(crate) closed: bool,
 }
 
@@ -78,7 +105,7 @@ impl Actor {
     pub(crate) async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Command>) {
         let mut commands = Vec::with_capacity(MOUTHFUL);
         let mut finished: Vec<(usize, Finished)> = Vec::new();
-        let mut armed = Instant::now() + FAR;
+        let mut armed = Instant::now();
         let mut alarm: Pin<&mut Sleep> = pin!(sleep_until(armed));
         loop {
             let open = poll_fn(|cx| {
@@ -106,12 +133,19 @@ impl Actor {
                 self.settle(index, end, now);
             }
             for command in commands.drain(..) {
-                self.obey(command);
+                self.obey(command, now);
             }
             if self.sweep_due(now).is_some_and(|due| due <= now) {
                 self.sweep(now);
             }
+            if self.keeper.is_some() {
+                self.keep(now);
+            }
             self.dispatch(now);
+            if self.keeper.is_some() {
+                self.ask(now);
+                self.fetch(now);
+            }
             self.finish_drain(now);
             self.publish();
             self.tickets.answer();
@@ -123,9 +157,9 @@ impl Actor {
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    fn obey(&mut self, command: Command, now: Instant) {
         match command {
-            Command::Take { signal, spans, once, pieces, deadline, reply } => {
+            Command::Take { signal, spans, once, pieces, held, deadline, reply } => {
                 let bytes: u64 = pieces.iter().map(|piece| piece.body.len() as u64).sum();
                 let count = u32::try_from(pieces.len()).unwrap_or(u32::MAX);
                 let ticket = self.tickets.accept(reply, (signal, spans, once), deadline, count);
@@ -139,108 +173,120 @@ impl Actor {
                 if let Some(deadline) = deadline {
                     self.earliest_deadline = Some(self.earliest_deadline.map_or(deadline, |first| first.min(deadline)));
                 }
+                self.expect_spill(now);
                 for piece in pieces {
                     self.sequence += 1;
                     let (body, items, sequence) = (piece.body, piece.items, self.sequence);
-                    self.queue.push(signal, Piece { body, items, ticket, sequence });
+                    self.queue.push(signal, Piece { body, items, ticket, sequence, held: held.clone() });
                 }
             }
             Command::Withdrawn => self.withdrawn = true,
-            Command::Hurry => self.hurry(),
+            Command::Hurry => self.hurry(now),
+            Command::Store(answer) => self.heard(answer, now),
+            Command::Moved(moved) => {
+                self.tickets.books.moved(moved);
+                if let (Moved::Revived(_), Some(keeper)) = (moved, &mut self.keeper) {
+                    keeper.backlog.rewind();
+                }
+            }
             Command::Drain { deadline, done } => {
-                self.hurry();
-                self.draining.push((deadline, done));
+                self.hurry(now);
+                self.draining.push(Draining::new(deadline, now, done));
             }
         }
     }
 
-    fn hurry(&mut self) {
+    fn hurry(&mut self, now: Instant) {
         for slot in &mut self.slots {
             slot.rest = slot.rest.filter(|rest| rest.asked);
+        }
+        // With a store there is no hurry: nothing is lost by leaving the destination alone.
+        if self.keeper.is_none() {
+            self.breaker.hurry(now, self.not_before);
+        }
+    }
+
+    /// What the store has to do with this turn: what was read, what is to be written, what need not stay in memory.
+    fn keep(&mut self, now: Instant) {
+        if self.shed {
+            self.shed();
+        }
+        if self.spill_due.is_some_and(|due| due <= now) {
+            self.spill(now, false);
+        }
+        self.take_up(now);
+        for reason in std::mem::take(&mut self.tickets.died) {
+            self.meters.died(reason, 1);
         }
     }
 
     /// Gives every free connection something to do.
     fn dispatch(&mut self, now: Instant) {
+        if self.breaker.tick(now) {
+            self.turned(now);
+        }
         if self.closed || self.not_before.is_some_and(|allowed| now < allowed) {
             return;
         }
         self.not_before = None;
-        for slot in &mut self.slots {
-            if !slot.is_free(now) {
+        let mut in_flight = self.slots.iter().filter(|slot| slot.sending.is_some()).count();
+        for index in 0..self.slots.len() {
+            if !self.breaker.admits(in_flight) {
+                return;
+            }
+            if self.slots[index].is_free(now) && self.start(index, now) {
+                self.breaker.started(index);
+                in_flight += 1;
+            }
+        }
+    }
+
+    /// Sends the next batch on connection `index`; `false`: there is none.
+    fn start(&mut self, index: usize, now: Instant) -> bool {
+        loop {
+            let slot = &mut self.slots[index];
+            let Some(batch) = slot.work.last_mut() else {
+                let Some(batch) = self.next_batch() else { return false };
+                self.slots[index].work.push(batch);
+                continue;
+            };
+            let tickets = &mut self.tickets;
+            batch.pieces.retain(|piece| drop_lapsed(tickets, piece, now, &self.name));
+            if !batch.sealed && !batch.kept {
+                self.queue.top_up(batch, self.limit.bytes());
+            }
+            if batch.pieces.is_empty() {
+                slot.work.pop();
                 continue;
             }
-            loop {
-                match slot.work.last_mut() {
-                    Some(batch) => {
-                        let tickets = &mut self.tickets;
-                        batch.pieces.retain(|piece| drop_lapsed(tickets, piece, now, &self.name));
-                        if !batch.sealed {
-                            self.queue.top_up(batch, self.max_request_bytes);
-                        }
-                        if batch.pieces.is_empty() {
-                            slot.work.pop();
-                            continue;
-                        }
-                        let bodies = batch.pieces.iter().map(|piece| piece.body.clone()).collect();
-                        let attempt = self.caller.clone().attempt(slot.link.take(), batch.signal, bodies);
-                        slot.sending = Some(Sending { future: Box::pin(attempt), since: now });
-                        break;
-                    }
-                    None => match self.queue.take(self.max_request_bytes) {
-                        Some(batch) => slot.work.push(batch),
-                        None => break,
-                    },
-                }
-            }
+            let bodies = batch.pieces.iter().map(|piece| piece.body.clone()).collect();
+            let attempt = self.caller.clone().attempt(slot.link.take(), batch.signal, bodies);
+            slot.sending = Some(Sending { future: Box::pin(attempt), since: now });
+            return true;
         }
     }
 
     fn next_alarm(&self, now: Instant) -> Instant {
         let rests = self.slots.iter().filter_map(|slot| slot.rest.map(|rest| rest.until));
-        let drains = self.draining.iter().map(|(deadline, _)| *deadline);
+        let disk = self.keeper.as_ref().and_then(Keeper::rest);
         // What is over already waits for something else, not for the clock.
-        let pauses = rests.chain(self.not_before).filter(|until| *until > now);
-        pauses.chain(drains).chain(self.sweep_due(now)).min().unwrap_or(now + FAR)
-    }
-
-    fn finish_drain(&mut self, now: Instant) {
-        let Some(deadline) = self.draining.iter().map(|(deadline, _)| *deadline).min() else { return };
-        let empty = self.queue.is_empty() && self.slots.iter().all(|slot| slot.work.is_empty());
-        if !empty && now < deadline {
-            return;
-        }
-        self.closed = true;
-        if !empty {
-            self.give_up();
-        }
-        self.publish();
-        for (_, done) in self.draining.drain(..) {
-            // Whoever asked may have stopped waiting.
-            let _ = done.send(empty);
-        }
+        let pauses = rests.chain(self.not_before).chain(self.breaker.wakes()).chain(disk).filter(|until| *until > now);
+        let dues = self.sweep_due(now).into_iter().chain(self.spill_due).chain(self.drain_due(now));
+        pauses.chain(dues).min().unwrap_or(now + FAR)
     }
 
     /// One consistent view for everybody outside.
-    fn publish(&mut self) {
-        let fronts = self
-            .queue
-            .fronts()
-            .chain(self.slots.iter().flat_map(|slot| slot.work.iter().flat_map(|batch| &batch.pieces)));
-        let oldest = fronts.map(|piece| self.tickets.since(piece.ticket)).min();
+    pub(crate) fn publish(&mut self) {
+        // The oldest of each batch comes first in it, or not much later.
+        let working = self.slots.iter().flat_map(|slot| slot.work.iter().filter_map(|batch| batch.pieces.first()));
+        let oldest = self.queue.fronts().chain(working).map(|piece| self.tickets.since(piece.ticket)).min();
         let books = &mut self.tickets.books;
         books.oldest = oldest;
+        if books.spans.spilled == 0 && books.requests.spilled == 0 {
+            books.oldest_kept = None;
+        }
+        books.breaker = self.breaker.state();
         self.meters.publish(books);
         books.clone_into(&mut self.published.lock().unwrap_or_else(PoisonError::into_inner));
     }
-}
-
-/// Whether `piece` is still to be sent; one whose parcel has lapsed is given up, and its parcel handed back.
-pub(crate) fn drop_lapsed(tickets: &mut Tickets, piece: &Piece, now: Instant, destination: &str) -> bool {
-    if !super::sweep::hand_back_lapsed(tickets, piece, now, destination) {
-        return true;
-    }
-    tickets.books.queue_bytes -= piece.body.len() as u64;
-    tickets.release(piece.ticket);
-    false
 }

@@ -1,5 +1,6 @@
 //! The handle on a destination: what the pipeline, the health check and the service hold.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,17 +10,21 @@ use tokio::time::Instant;
 
 use super::actor::{Actor, Command};
 use super::backoff::{Backoff, BackoffError};
+use super::breaker::Breaker;
 use super::caller::Caller;
+use super::clock::unix_nano;
+use super::isolate::{Limit, Refusals};
+use super::keeper::Keeper;
 use super::ledger::Books;
 use super::meters::Meters;
 use super::queue::Queue;
 use super::receipt::Receipt;
 use super::slot::Slot;
 use super::tickets::Tickets;
-use super::{BreakerState, DestinationStatus, Parcel, Signal};
+use super::{DestinationStatus, Parcel, Signal};
 use crate::config::{self, Role, Temporality};
 use crate::otlp;
-use crate::store::{Count, Store};
+use crate::store::{Count, Kept, Store};
 use crate::telemetry::Telemetry;
 
 /// What a debug destination may keep in memory.
@@ -37,6 +42,8 @@ struct Handle {
     temporality: Temporality,
     timeout: Duration,
     max_request_bytes: usize,
+    /// The same, or less while the destination takes less.
+    limit: Arc<AtomicUsize>,
     patience: Option<Duration>,
     inbox: mpsc::UnboundedSender<Command>,
     books: Arc<Mutex<Books>>,
@@ -69,6 +76,8 @@ enum Fault {
     Backoff(#[from] BackoffError),
     #[error("{0} must be at least 1")]
     Zero(&'static str),
+    #[error("what is kept for it cannot be read: {0}")]
+    Store(String),
 }
 
 impl DestinationError {
@@ -85,13 +94,12 @@ impl Destination {
     /// Starts its task on the current tokio runtime. Nothing is dialled before there is something to send.
     ///
     /// # Errors
-    /// An endpoint, a header, a limit or a backoff that cannot work.
+    /// An endpoint, a header, a limit or a backoff that cannot work, or a store that cannot say what it holds.
     pub fn start(
         settings: config::Destination,
         telemetry: &Telemetry,
         store: Option<&Store>,
     ) -> Result<Self, DestinationError> {
-        let _ = store;
         let wrong = |fault: Fault| DestinationError { name: settings.name.clone(), fault };
         let caller = Arc::new(Caller::new(&settings)?);
         let backoff = Backoff::new(settings.retry.initial_interval, settings.retry.max_interval)
@@ -102,26 +110,52 @@ impl Destination {
         if settings.max_request_bytes == 0 {
             return Err(wrong(Fault::Zero("max_request_size")));
         }
+        if settings.breaker.consecutive_failures == 0 {
+            return Err(wrong(Fault::Zero("circuit_breaker.consecutive_failures")));
+        }
         let (inbox, commands) = mpsc::unbounded_channel();
-        let books = Arc::new(Mutex::new(Books::default()));
+        // Nobody waits for a debug destination, so nothing of it is kept.
+        let store = store.filter(|_| settings.role == Role::Required);
+        let mut tickets = Tickets::default();
+        let keeper = match store {
+            None => None,
+            Some(store) => {
+                let kept = kept(store, &settings.name).map_err(wrong)?;
+                tickets.books.recover(&kept);
+                tickets.books.oldest_kept = kept.oldest;
+                Some(Keeper::new(store.clone(), &settings.name, inbox.downgrade(), kept.waiting.records > 0))
+            }
+        };
+        let books = Arc::new(Mutex::new(tickets.books.clone()));
+        let limit = Arc::new(AtomicUsize::new(settings.max_request_bytes));
         let actor = Actor {
             name: settings.name.clone(),
             role: settings.role,
             max_request_bytes: settings.max_request_bytes,
             debug_queue_bytes: DEBUG_QUEUE_BYTES,
+            spill_after: settings.spill_after,
+            patience: settings.retry.max_elapsed_time,
             caller,
             backoff,
+            breaker: Breaker::new(settings.breaker, Instant::now()),
+            refusals: Refusals::default(),
+            limit: Limit::new(settings.max_request_bytes, limit.clone()),
             meters: Meters::new(&settings.name, telemetry),
             published: books.clone(),
             slots: (0..settings.connections).map(|_| Slot::default()).collect(),
             queue: Queue::default(),
-            tickets: Tickets::default(),
+            tickets,
+            keeper,
             sequence: 0,
             not_before: None,
             earliest_deadline: None,
+            spill_due: None,
+            shed: false,
+            stored_turn: false,
             withdrawn: false,
             last_sweep: None,
             draining: Vec::new(),
+            clean: true,
             closed: false,
         };
         tokio::spawn(actor.run(commands));
@@ -132,6 +166,7 @@ impl Destination {
             temporality: settings.temporality,
             timeout: settings.timeout,
             max_request_bytes: settings.max_request_bytes,
+            limit,
             patience: settings.retry.max_elapsed_time,
             inbox,
             books,
@@ -172,8 +207,8 @@ impl Destination {
         self.0.timeout
     }
 
-    /// Hands a parcel over; never waits. The receipt resolves when the destination has it, when it refuses it, or at
-    /// `deadline` (or after `max_elapsed_time`, if that is sooner). For a debug destination the receipt has resolved
+    /// Hands a parcel over; never waits. The receipt resolves when the destination or, where there is a store, the disk has
+    /// it, when it is refused, or at `deadline` (or after `max_elapsed_time`, if that is sooner). For a debug destination the receipt has resolved
     /// already, the deadline does not matter, and what finds no room is counted as discarded.
     pub fn hand_over(&self, parcel: Parcel, deadline: Instant) -> Receipt {
         self.take(parcel, deadline, false)
@@ -193,15 +228,19 @@ impl Destination {
         }
         let Parcel { signal, body, spans } = parcel;
         let limit = self.0.patience.map(|patience| Instant::now() + patience);
-        let pieces = cut_to_size(signal, body, spans, self.0.max_request_bytes);
+        let max = self.0.limit.load(Ordering::Relaxed);
+        let whole = (body.len() > max).then(|| body.clone());
+        let pieces = cut_to_size(signal, body, spans, max);
+        let held = whole.filter(|_| pieces.len() > 1);
         if self.0.role == Role::Debug {
-            let _ = self.0.inbox.send(Command::Take { signal, spans, once, pieces, deadline: limit, reply: None });
+            let deadline = limit;
+            let _ = self.0.inbox.send(Command::Take { signal, spans, once, pieces, held, deadline, reply: None });
             return Receipt::settled(Ok(()));
         }
         let deadline = Some(limit.map_or(deadline, |limit| limit.min(deadline)));
         let (reply, answer) = oneshot::channel();
         // Fails only when the runtime is shutting down; the receipt then resolves to `Closed`.
-        let _ = self.0.inbox.send(Command::Take { signal, spans, once, pieces, deadline, reply: Some(reply) });
+        let _ = self.0.inbox.send(Command::Take { signal, spans, once, pieces, held, deadline, reply: Some(reply) });
         Receipt::waiting(answer, self.0.inbox.clone())
     }
 
@@ -215,16 +254,20 @@ impl Destination {
             requests: books.requests,
             delivered_late: books.delivered_late,
             queue_bytes: books.queue_bytes,
-            backlog_age: books.oldest.map(|oldest| oldest.elapsed()),
+            backlog_age: {
+                let kept = books.oldest_kept.map(|oldest| Duration::from_nanos(unix_nano().saturating_sub(oldest)));
+                books.oldest.map(|oldest| oldest.elapsed()).max(kept)
+            },
             failures: books.failures,
-            breaker: BreakerState::Closed,
+            breaker: books.breaker,
             last_error: books.last_error.map(|error| error.to_string()),
         }
     }
 
     /// Tells the books that an operator has moved dead letters of this destination.
     pub fn moved(&self, moved: Moved) {
-        let _ = moved;
+        // Fails only when the runtime is shutting down: the next start reads it off the disk.
+        let _ = self.0.inbox.send(Command::Moved(moved));
     }
 
     /// Tries again at once what waits for a pause of its own; one that the destination asked for is kept.
@@ -233,8 +276,10 @@ impl Destination {
         let _ = self.0.inbox.send(Command::Hurry);
     }
 
-    /// Finishes what is in hand, until `deadline`; what is left then is handed back as [`Undelivered::Closed`], or
-    /// discarded where nobody waits. Afterwards nothing more is taken. `true`: nothing was left.
+    /// Finishes what is in hand, until `deadline`. With a store, what is left shortly before that (at once, if the
+    /// destination is being left alone) is written, and its clients hear OK. What is left then is handed back as
+    /// [`Undelivered::Closed`], or discarded where nobody waits. Afterwards nothing more is taken. `true`: no client had to
+    /// be told to come again.
     ///
     /// [`Undelivered::Closed`]: super::Undelivered::Closed
     pub async fn drain(&self, deadline: Instant) -> bool {
@@ -248,7 +293,7 @@ impl Destination {
 
 /// A parcel in pieces that fit a request: between traces where that is possible, through one where it is not. What cannot
 /// be cut goes out as it is, for the destination to judge.
-fn cut_to_size(signal: Signal, body: Bytes, spans: u32, max: usize) -> Vec<otlp::Piece> {
+pub(super) fn cut_to_size(signal: Signal, body: Bytes, spans: u32, max: usize) -> Vec<otlp::Piece> {
     let whole = |body: &Bytes| vec![otlp::Piece { body: body.clone(), items: spans }];
     if body.len() <= max {
         return whole(&body);
@@ -262,4 +307,10 @@ fn cut_to_size(signal: Signal, body: Bytes, spans: u32, max: usize) -> Vec<otlp:
     };
     let pieces: Vec<otlp::Piece> = pieces.into_iter().flat_map(fit).collect();
     if pieces.is_empty() { whole(&body) } else { pieces }
+}
+
+/// What an earlier process has left for the destination `name`.
+fn kept(store: &Store, name: &str) -> Result<Kept, Fault> {
+    let all = store.kept().map_err(|error| Fault::Store(error.to_string()))?;
+    Ok(all.into_iter().find(|(destination, _)| destination == name).map(|(_, kept)| kept).unwrap_or_default())
 }

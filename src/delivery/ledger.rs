@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Conservation, Signal};
+use super::{BreakerState, Conservation, Moved, Signal};
+use crate::store::{Count, Kept};
 
 /// Everything that a status report needs, published as one piece.
 #[derive(Clone, Debug, Default)]
@@ -14,9 +15,30 @@ pub(crate) struct Books {
     pub(crate) requests: Conservation,
     pub(crate) delivered_late: u64,
     pub(crate) queue_bytes: u64,
+    /// What waits in memory, since when.
     pub(crate) oldest: Option<Instant>,
+    /// When the oldest of what waits on disk was received, about; nanoseconds since the Unix epoch.
+    pub(crate) oldest_kept: Option<u64>,
     pub(crate) failures: u32,
+    pub(crate) breaker: BreakerState,
     pub(crate) last_error: Option<Arc<str>>,
+    /// What was read as waiting before we were told that it had been revived: spans, requests.
+    ahead: [u64; 2],
+}
+
+/// Where the parts of a parcel go when it ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Parts {
+    pub(crate) delivered: u64,
+    pub(crate) rejected: u64,
+    pub(crate) spilled: u64,
+    pub(crate) dead: u64,
+}
+
+impl Parts {
+    fn sum(self) -> u64 {
+        self.delivered + self.rejected + self.spilled + self.dead
+    }
 }
 
 impl Books {
@@ -27,6 +49,19 @@ impl Books {
         }
     }
 
+    /// The opening balance: what an earlier process left on the disk.
+    pub(crate) fn recover(&mut self, kept: &Kept) {
+        let Kept { waiting, dead, discarded, .. } = kept;
+        let balance = |side: &mut Conservation, of: fn(&Count) -> u64| {
+            side.spilled += of(waiting);
+            side.dead += of(dead);
+            side.discarded += of(discarded);
+            side.accepted += of(waiting) + of(dead) + of(discarded);
+        };
+        balance(&mut self.spans, |count| count.spans);
+        balance(&mut self.requests, |count| count.requests);
+    }
+
     /// Taken in hand.
     pub(crate) fn accept(&mut self, signal: Signal, weight: u64) {
         let side = self.of(signal);
@@ -34,13 +69,26 @@ impl Books {
         side.in_flight += weight;
     }
 
-    /// Acknowledged, `rejected` of it turned away by `partial_success`.
-    pub(crate) fn deliver(&mut self, signal: Signal, weight: u64, rejected: u64) {
+    /// What was in memory has come to its end, or to the disk.
+    pub(crate) fn settle(&mut self, signal: Signal, weight: u64, parts: Parts) {
         let side = self.of(signal);
-        let rejected = rejected.min(weight);
         side.in_flight -= weight;
-        side.rejected += rejected;
-        side.delivered += weight - rejected;
+        side.put(weight, parts);
+    }
+
+    /// What was on the disk has come to its end, or to another place there.
+    pub(crate) fn settle_kept(&mut self, signal: Signal, weight: u64, parts: Parts) {
+        let place = usize::from(signal != Signal::Traces);
+        let side = self.of(signal);
+        let early = weight.saturating_sub(side.spilled).min(side.dead);
+        side.dead -= early;
+        side.spilled += early;
+        // A record that the books do not know of is one that has just been found.
+        let found = weight.saturating_sub(side.spilled);
+        side.accepted += found;
+        side.spilled = side.spilled + found - weight;
+        side.put(weight, parts);
+        self.ahead[place] += early;
     }
 
     /// Given back to the client with an error: as if it had never been accepted.
@@ -58,6 +106,29 @@ impl Books {
         side.delivered += delivered;
         side.discarded += weight - delivered;
     }
+
+    /// Records that were found damaged on the disk.
+    pub(crate) fn damaged(&mut self, count: &Count) {
+        for (signal, weight) in [(Signal::Traces, count.spans), (Signal::Logs, count.requests)] {
+            self.settle_kept(signal, weight, Parts { dead: weight, ..Parts::default() });
+        }
+    }
+
+    /// An operator has moved dead letters.
+    pub(crate) fn moved(&mut self, moved: Moved) {
+        let (count, revived) = match moved {
+            Moved::Revived(count) => (count, true),
+            Moved::Purged(count) => (count, false),
+        };
+        for (place, weight) in [count.spans, count.requests].into_iter().enumerate() {
+            let side = if place == 0 { &mut self.spans } else { &mut self.requests };
+            let early = if revived { self.ahead[place].min(weight) } else { 0 };
+            self.ahead[place] -= early;
+            let weight = (weight - early).min(side.dead);
+            side.dead -= weight;
+            *(if revived { &mut side.spilled } else { &mut side.discarded }) += weight;
+        }
+    }
 }
 
 impl Conservation {
@@ -65,6 +136,15 @@ impl Conservation {
     pub fn holds(&self) -> bool {
         let Self { accepted, delivered, rejected, in_flight, spilled, dead, discarded } = *self;
         accepted == delivered + rejected + in_flight + spilled + dead + discarded
+    }
+
+    /// `weight` in parts. A request of metrics or logs that comes to lie in two places counts in both.
+    fn put(&mut self, weight: u64, parts: Parts) {
+        self.accepted = self.accepted + parts.sum() - weight;
+        self.delivered += parts.delivered;
+        self.rejected += parts.rejected;
+        self.spilled += parts.spilled;
+        self.dead += parts.dead;
     }
 }
 
@@ -74,24 +154,115 @@ mod tests {
 
     use super::*;
 
+    #[derive(Clone, Debug)]
+    enum Move {
+        Accept(u64),
+        Settle([u64; 4]),
+        SettleKept([u64; 4]),
+        HandBack,
+        Discard(u64),
+        Damaged,
+        Revived(u64),
+        Purged(u64),
+    }
+
+    fn any_move() -> impl Strategy<Value = Move> {
+        let shares = || proptest::array::uniform4(0_u64..100);
+        prop_oneof![
+            4 => (0_u64..1_000).prop_map(Move::Accept),
+            3 => shares().prop_map(Move::Settle),
+            3 => shares().prop_map(Move::SettleKept),
+            1 => Just(Move::HandBack),
+            1 => (0_u64..1_000).prop_map(Move::Discard),
+            1 => Just(Move::Damaged),
+            2 => (0_u64..300).prop_map(Move::Revived),
+            1 => (0_u64..300).prop_map(Move::Purged),
+        ]
+    }
+
+    /// `weight` divided as `shares` are.
+    fn divide(weight: u64, [delivered, rejected, spilled, dead]: [u64; 4]) -> Parts {
+        let sum = (delivered + rejected + spilled + dead).max(1);
+        let part = |share: u64| weight * share / sum;
+        let (rejected, spilled, dead) = (part(rejected), part(spilled), part(dead));
+        Parts { delivered: weight - rejected - spilled - dead, rejected, spilled, dead }
+    }
+
     proptest! {
-        /// Any sequence of accepting parcels and settling them in any way conserves spans, and ends with none in flight.
+        /// Any sequence of moves, of parcels in memory, on the disk and among the dead, conserves spans; and what is in
+        /// memory and on the disk is what the parcels there hold.
         #[test]
-        fn every_sequence_of_moves_conserves(parcels in proptest::collection::vec((0_u64..1_000, 0_u64..1_000, 0_u8..3), 0..50)) {
+        fn every_sequence_of_moves_conserves(moves in proptest::collection::vec(any_move(), 0..200)) {
+            let count = |spans| Count { spans, ..Count::default() };
             let mut books = Books::default();
-            for (weight, _, _) in &parcels {
-                books.accept(Signal::Traces, *weight);
-                prop_assert!(books.spans.holds());
-            }
-            for (weight, part, fate) in parcels {
-                match fate {
-                    0 => books.deliver(Signal::Traces, weight, part),
-                    1 => books.hand_back(Signal::Traces, weight),
-                    _ => books.discard(Signal::Traces, weight, part),
+            books.recover(&Kept { waiting: count(70), dead: count(20), discarded: count(5), oldest: None });
+            let (mut memory, mut disk) = (Vec::new(), vec![70]);
+            let mut dead = 20;
+            for step in moves {
+                match step {
+                    Move::Accept(weight) => {
+                        books.accept(Signal::Traces, weight);
+                        memory.push(weight);
+                    }
+                    Move::Settle(shares) => if let Some(weight) = memory.pop() {
+                        let parts = divide(weight, shares);
+                        books.settle(Signal::Traces, weight, parts);
+                        disk.push(parts.spilled);
+                        dead += parts.dead;
+                    },
+                    Move::SettleKept(shares) => if let Some(weight) = disk.pop() {
+                        let parts = divide(weight, shares);
+                        books.settle_kept(Signal::Traces, weight, parts);
+                        disk.push(parts.spilled);
+                        dead += parts.dead;
+                    },
+                    Move::HandBack => if let Some(weight) = memory.pop() {
+                        books.hand_back(Signal::Traces, weight);
+                    },
+                    Move::Discard(delivered) => if let Some(weight) = memory.pop() {
+                        books.discard(Signal::Traces, weight, delivered);
+                    },
+                    Move::Damaged => if let Some(weight) = disk.pop() {
+                        books.damaged(&count(weight));
+                        dead += weight;
+                    },
+                    Move::Revived(weight) => {
+                        let weight = weight.min(dead);
+                        books.moved(Moved::Revived(count(weight)));
+                        dead -= weight;
+                        disk.push(weight);
+                    }
+                    Move::Purged(weight) => {
+                        let weight = weight.min(dead);
+                        books.moved(Moved::Purged(count(weight)));
+                        dead -= weight;
+                    }
                 }
-                prop_assert!(books.spans.holds());
+                prop_assert!(books.spans.holds(), "{:?}", books.spans);
+                prop_assert_eq!(books.spans.in_flight, memory.iter().sum::<u64>());
+                prop_assert_eq!(books.spans.spilled, disk.iter().sum::<u64>());
+                prop_assert_eq!(books.spans.dead, dead);
             }
-            prop_assert_eq!(books.spans.in_flight, 0);
         }
+    }
+
+    /// A revived record may be read, and delivered, before we are told of it.
+    #[test]
+    fn what_is_delivered_before_we_hear_of_its_revival_is_counted_once() {
+        let count = Count { spans: 7, records: 1, ..Count::default() };
+        let mut books = Books::default();
+        books.recover(&Kept { dead: count, ..Kept::default() });
+        books.settle_kept(Signal::Traces, 7, Parts { delivered: 7, ..Parts::default() });
+        books.moved(Moved::Revived(count));
+        assert_eq!(books.spans, Conservation { accepted: 7, delivered: 7, ..Conservation::default() });
+    }
+
+    /// A request of metrics of which one part waits and another is dead is two requests.
+    #[test]
+    fn a_request_in_two_places_counts_in_both() {
+        let mut books = Books::default();
+        books.accept(Signal::Metrics, 1);
+        books.settle(Signal::Metrics, 1, Parts { spilled: 1, dead: 1, ..Parts::default() });
+        assert!(books.requests.holds() && books.requests.accepted == 2, "{:?}", books.requests);
     }
 }

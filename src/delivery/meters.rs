@@ -7,10 +7,11 @@ use std::time::Duration;
 use metrics::{Counter, Gauge};
 use tokio::time::Instant;
 
-use super::Signal;
 use super::ledger::Books;
 use super::retry::{Failure, Judgement};
-use crate::telemetry::Telemetry;
+use super::{BreakerState, Signal};
+use crate::store::{NotKept, Reason, StoreError};
+use crate::telemetry::{BREAKER_STATE, DEAD_LETTERS, DEAD_SPANS, SPILLED_SPANS, Telemetry};
 
 /// Between two log lines of one kind.
 const QUIET: Duration = Duration::from_secs(60);
@@ -24,6 +25,10 @@ pub(crate) struct Meters {
     failed: HashMap<&'static str, Counter>,
     queue_spans: Gauge,
     queue_bytes: Gauge,
+    spilled: Gauge,
+    dead: Gauge,
+    breaker: Gauge,
+    letters: [Counter; Reason::ALL.len()],
     spoken: HashMap<&'static str, Instant>,
 }
 
@@ -38,6 +43,11 @@ impl Meters {
             failed: HashMap::new(),
             queue_spans: telemetry.gauge("chainspan_exporter_queue_spans", &labels),
             queue_bytes: telemetry.gauge("chainspan_exporter_queue_bytes", &labels),
+            spilled: telemetry.gauge(SPILLED_SPANS, &labels),
+            dead: telemetry.gauge(DEAD_SPANS, &labels),
+            breaker: telemetry.gauge(BREAKER_STATE, &labels),
+            letters: Reason::ALL
+                .map(|reason| telemetry.counter(DEAD_LETTERS, &[("exporter", name), ("reason", reason.name())])),
             spoken: HashMap::new(),
             telemetry: telemetry.clone(),
         }
@@ -85,10 +95,61 @@ impl Meters {
         }
     }
 
+    /// Dead letters have come to the disk.
+    pub(crate) fn died(&mut self, reason: Reason, letters: u64) {
+        let counter = Reason::ALL.iter().zip(&self.letters).find(|(known, _)| **known == reason);
+        if let (Some((_, counter)), true) = (counter, letters > 0) {
+            counter.increment(letters);
+            if self.may_speak(reason.name()) {
+                let (exporter, reason) = (&self.name, reason.name());
+                tracing::error!(exporter, reason, letters, "dead letters: chainspan dlq list shows them");
+            }
+        }
+    }
+
+    /// The store did not take something.
+    pub(crate) fn not_kept(&mut self, error: &NotKept) {
+        let kind = match error {
+            NotKept::Full => "full",
+            NotKept::DiskFull => "disk_full",
+            NotKept::Failed(_) => "failed",
+            NotKept::Closed => return,
+        };
+        if self.may_speak(kind) {
+            let exporter = &self.name;
+            tracing::error!(exporter, %error, "what cannot be delivered cannot be kept either: clients are told to come again");
+        }
+    }
+
+    /// The backlog cannot be read.
+    pub(crate) fn unreadable(&mut self, error: &StoreError) {
+        if self.may_speak("unreadable") {
+            let exporter = &self.name;
+            tracing::error!(exporter, %error, "the backlog cannot be read, trying again");
+        }
+    }
+
+    /// The breaker has changed.
+    pub(crate) fn turned(&mut self, state: BreakerState, why: &str) {
+        self.breaker.set(match state {
+            BreakerState::Closed => 0.0,
+            BreakerState::HalfOpen => 1.0,
+            BreakerState::Open => 2.0,
+        });
+        let (exporter, breaker) = (&self.name, state.label());
+        match state {
+            BreakerState::Open => tracing::warn!(exporter, breaker, why, "the destination is left alone for a while"),
+            BreakerState::HalfOpen => tracing::info!(exporter, breaker, "one request tries the destination"),
+            BreakerState::Closed => tracing::info!(exporter, breaker, "the destination works again"),
+        }
+    }
+
     /// What is in hand.
     pub(crate) fn publish(&self, books: &Books) {
         self.queue_spans.set(books.spans.in_flight as f64);
         self.queue_bytes.set(books.queue_bytes as f64);
+        self.spilled.set(books.spans.spilled as f64);
+        self.dead.set(books.spans.dead as f64);
     }
 
     fn may_speak(&mut self, kind: &'static str) -> bool {

@@ -15,6 +15,9 @@ pub(crate) struct Piece {
     pub(crate) ticket: TicketId,
     /// Order of arrival.
     pub(crate) sequence: u64,
+    /// What `body` was cut from, if it was. Pieces are copies that nobody has budgeted; with the whole in hand as long as any
+    /// of them, they at most double what the budget knows of.
+    pub(crate) held: Option<Bytes>,
 }
 
 /// What one request carries.
@@ -24,6 +27,8 @@ pub(crate) struct Batch {
     pub(crate) pieces: Vec<Piece>,
     /// Cut out of a refused batch: nothing may join it.
     pub(crate) sealed: bool,
+    /// Of the backlog.
+    pub(crate) kept: bool,
 }
 
 impl Batch {
@@ -50,7 +55,7 @@ impl Queue {
         let waiting = |signal: &Signal| self.lanes[*signal as usize].front().map(|piece| piece.sequence);
         let signal = Signal::ALL.into_iter().filter(|signal| waiting(signal).is_some()).min_by_key(waiting)?;
         let first = self.lanes[signal as usize].pop_front()?;
-        let mut batch = Batch { signal, pieces: vec![first], sealed: false };
+        let mut batch = Batch { signal, pieces: vec![first], sealed: false, kept: false };
         self.top_up(&mut batch, max);
         Some(batch)
     }
@@ -83,6 +88,16 @@ impl Queue {
         }
     }
 
+    /// Bytes in it; counted anew each time.
+    pub(crate) fn bytes(&self) -> usize {
+        self.iter().map(|piece| piece.body.len()).sum()
+    }
+
+    /// Everything, lane by lane.
+    pub(crate) fn into_lanes(self) -> impl Iterator<Item = (Signal, VecDeque<Piece>)> {
+        Signal::ALL.into_iter().zip(self.lanes)
+    }
+
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.lanes.iter().all(VecDeque::is_empty)
@@ -94,7 +109,7 @@ mod tests {
     use super::*;
 
     fn piece(sequence: u64, length: usize) -> Piece {
-        Piece { body: Bytes::from(vec![0; length]), items: 1, ticket: 0, sequence }
+        Piece { body: Bytes::from(vec![0; length]), items: 1, ticket: 0, sequence, held: None }
     }
 
     fn sequences(batch: &Batch) -> Vec<u64> {

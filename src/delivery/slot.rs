@@ -51,6 +51,11 @@ impl Slot {
         Poll::Ready(finished)
     }
 
+    /// Whether anything of its work is left.
+    pub(crate) fn has_work(&self) -> bool {
+        self.work.iter().any(|batch| !batch.pieces.is_empty())
+    }
+
     /// Whether something may be sent now. A pause that is over ends here.
     pub(crate) fn is_free(&mut self, now: Instant) -> bool {
         if self.rest.is_some_and(|rest| rest.until <= now) {

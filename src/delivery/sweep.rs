@@ -1,15 +1,19 @@
-//! What need not be delivered any more: parcels withdrawn by their client, parcels whose time is over, everything at the
-//! end of a drain.
+//! What need not be delivered any more: parcels withdrawn by their client, parcels whose time is over.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Undelivered;
-use super::actor::{Actor, drop_lapsed};
-use super::queue::{Piece, Queue};
+use super::actor::Actor;
+use super::breaker::Event;
+use super::clock::unix_nano;
+use super::keeping::Dead;
+use super::letter::describe;
+use super::queue::Piece;
 use super::retry::Failure;
 use super::tickets::{Lapse, Tickets};
+use crate::store::{Death, Reason};
 
 /// Between two sweeps: bounds what a flood of withdrawals costs.
 const PACE: Duration = Duration::from_millis(10);
@@ -28,6 +32,9 @@ impl Actor {
         (self.withdrawn, self.last_sweep) = (false, Some(now));
         let (tickets, name) = (&mut self.tickets, &self.name);
         self.queue.retain(|piece| drop_lapsed(tickets, piece, now, name));
+        if let Some(keeper) = &mut self.keeper {
+            keeper.backlog.ready.retain(|piece| drop_lapsed(tickets, piece, now, name));
+        }
         let mut given_up = Vec::new();
         for (index, slot) in self.slots.iter_mut().enumerate() {
             let in_flight = slot.sending.is_some().then(|| slot.work.len() - 1);
@@ -48,12 +55,16 @@ impl Actor {
             self.stop(index, expired, now);
         }
         let pieces = self.slots.iter().flat_map(|slot| slot.work.iter().flat_map(|batch| &batch.pieces));
-        let waiting = self.queue.iter().chain(pieces);
-        self.earliest_deadline = waiting.filter_map(|piece| self.tickets.deadline(piece.ticket)).min();
+        let stored = self.keeper.iter().flat_map(|keeper| keeper.backlog.ready.iter());
+        let waiting = self.queue.iter().chain(stored).chain(pieces);
+        let deadlines = waiting.filter_map(|piece| self.tickets.deadline(piece.ticket));
+        // What is over and still out is on its way, and on the disk.
+        self.earliest_deadline = deadlines.filter(|deadline| *deadline > now).min();
     }
 
     /// Ends an attempt that nobody waits for; its connection is cut, since it holds the bytes.
     fn stop(&mut self, index: usize, expired: bool, now: Instant) {
+        self.breaker.ended(index);
         let slot = &mut self.slots[index];
         let waited = slot.sending.take().map_or(Duration::ZERO, |sending| now - sending.since);
         for piece in slot.work.pop().into_iter().flat_map(|batch| batch.pieces) {
@@ -62,25 +73,44 @@ impl Actor {
         }
         if expired || waited >= LONG {
             let message = format!("no answer after {} ms, when the last client had given up", waited.as_millis());
-            self.failed(index, &Failure::transport(message), now);
+            self.failed(index, &Failure::transport(message), Event::Failed, now);
         }
     }
+}
 
-    /// The end of a drain: everything that is left goes back.
-    pub(crate) fn give_up(&mut self) {
-        let queue = std::mem::take(&mut self.queue);
-        let left = |queue: &Queue| queue.iter().cloned().collect::<Vec<_>>();
-        let mut pieces = left(&queue);
-        for slot in &mut self.slots {
-            slot.sending = None;
-            pieces.extend(slot.work.drain(..).flat_map(|batch| batch.pieces));
-        }
-        for piece in pieces {
-            self.tickets.hand_back(piece.ticket, Undelivered::Closed);
-            self.tickets.books.queue_bytes -= piece.body.len() as u64;
-            self.tickets.release(piece.ticket);
-        }
+/// Whether `piece` is still to be sent. One whose parcel has lapsed is given up, and its parcel handed back; one that has
+/// been on the disk for too long is a dead letter.
+pub(crate) fn drop_lapsed(tickets: &mut Tickets, piece: &Piece, now: Instant, destination: &str) -> bool {
+    let outlived = tickets.outlived(piece.ticket, now);
+    if !outlived && !hand_back_lapsed(tickets, piece, now, destination) {
+        return true;
     }
+    tickets.books.queue_bytes -= piece.body.len() as u64;
+    if outlived {
+        expire(tickets, piece, destination);
+    } else {
+        tickets.release(piece.ticket);
+    }
+    false
+}
+
+fn expire(tickets: &mut Tickets, piece: &Piece, destination: &str) {
+    let now = unix_nano();
+    let last_error = tickets.books.last_error.as_deref().unwrap_or("it was not sent").to_owned();
+    let (attempts, first) = tickets.attempts(piece.ticket, now);
+    let about = describe(tickets.signal(piece.ticket), &piece.body);
+    let death = Death {
+        reason: Reason::Expired,
+        code: String::new(),
+        message: format!("max_elapsed_time is over; {last_error}"),
+        attempts,
+        first,
+        last: now,
+        chains: about.chains,
+        operations: about.operations,
+    };
+    let why = Undelivered::Timeout { destination: destination.to_owned(), last_error };
+    tickets.refuse(piece.ticket, Dead { body: piece.body.clone(), items: piece.items, death, why });
 }
 
 /// Whether the parcel of `piece` has lapsed; then it is handed back, unless it was before.

@@ -39,6 +39,14 @@ pub const SEND_FAILED_REQUESTS: &str = "chainspan_exporter_send_failed_requests_
 pub const QUEUE_SPANS: &str = "chainspan_exporter_queue_spans";
 /// Destinations: bytes waiting or in flight.
 pub const QUEUE_BYTES: &str = "chainspan_exporter_queue_bytes";
+/// Destinations: spans on disk that wait for it.
+pub const SPILLED_SPANS: &str = "chainspan_exporter_spilled_spans";
+/// Destinations: spans among its dead letters.
+pub const DEAD_SPANS: &str = "chainspan_exporter_dead_spans";
+/// Destinations: dead letters made, by reason.
+pub const DEAD_LETTERS: &str = "chainspan_exporter_dead_letters_total";
+/// Destinations: whether it is left alone.
+pub const BREAKER_STATE: &str = "chainspan_exporter_breaker_state";
 /// Destinations: data points of ours acknowledged.
 pub const SENT_POINTS: &str = "chainspan_exporter_sent_points_total";
 /// Destinations: data points of ours that did not arrive, or of which that is not known.
@@ -80,6 +88,14 @@ pub const OWN: &[Own] = &[
     counter(SEND_FAILED_REQUESTS, &["exporter", "code"], "Attempts to send that failed, by gRPC code."),
     gauge(QUEUE_SPANS, &["exporter"], "Spans that wait for a destination or are on their way to it."),
     gauge(QUEUE_BYTES, &["exporter"], "Bytes that wait for a destination or are on their way to it."),
+    gauge(SPILLED_SPANS, &["exporter"], "Spans on disk that wait for a destination."),
+    gauge(DEAD_SPANS, &["exporter"], "Spans on disk that a destination refuses for good: its dead letters."),
+    counter(
+        DEAD_LETTERS,
+        &["exporter", "reason"],
+        "Dead letters made, by reason: rejected, too_large, expired, corrupt_record.",
+    ),
+    gauge(BREAKER_STATE, &["exporter"], "Circuit breaker of a destination: 0 closed, 1 half-open, 2 open."),
     counter(SENT_POINTS, &["exporter"], "Data points of metrics/gateway that a destination acknowledged."),
     counter(
         LOST_POINTS,

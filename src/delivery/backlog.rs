@@ -1,0 +1,200 @@
+//! What waits on the disk, as far as its destination must know: where reading has come to, which records are in memory,
+//! which ones behind that place wait again. Plain data; the ids in here are few, the records themselves stay where they are.
+//!
+//! A record is in memory at most once. Reading may show records that are in memory already, or that have been delivered and
+//! not been deleted yet; neither may be sent (again).
+
+use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::queue::Queue;
+use crate::store::{RecordId, Waiting};
+
+/// For so long a record that was delivered may still be found on the disk.
+const DELETED: Duration = Duration::from_secs(60);
+
+/// What a read is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Aim {
+    /// The records that come next.
+    Ahead,
+    /// Those that wait again.
+    Behind,
+}
+
+/// The backlog of one destination.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    /// Everything up to here has been read.
+    cursor: Option<RecordId>,
+    /// Whether there may be something after it.
+    more: bool,
+    /// Up to the cursor, and waiting again.
+    behind: BTreeSet<RecordId>,
+    /// The same, but others go first: they were refused when nothing else was taken either.
+    deferred: BTreeSet<RecordId>,
+    /// In memory.
+    out: HashSet<RecordId>,
+    /// Delivered or replaced, the latest last.
+    gone: VecDeque<(Instant, RecordId)>,
+    /// Read and not yet sent.
+    pub(crate) ready: Queue,
+}
+
+impl Backlog {
+    /// A backlog of which nothing is known but whether there is one.
+    pub(crate) fn new(more: bool) -> Self {
+        Self { more, ..Self::default() }
+    }
+
+    /// What to read next, and after which record; `None`: nothing waits.
+    pub(crate) fn next(&mut self) -> Option<(Aim, Option<RecordId>)> {
+        if self.behind.is_empty() && !self.more {
+            self.behind = std::mem::take(&mut self.deferred);
+        }
+        match self.behind.first() {
+            Some(first) => Some((Aim::Behind, Some(RecordId(first.0 - 1)))),
+            None => self.more.then_some((Aim::Ahead, self.cursor)),
+        }
+    }
+
+    /// Of what was read, what is to be taken up. It is in memory from now on.
+    pub(crate) fn choose(&mut self, aim: Aim, read: Vec<Waiting>, now: Instant) -> Vec<Waiting> {
+        let last = read.last().map(|record| record.id);
+        let gone: HashSet<RecordId> = self.gone.iter().map(|(_, id)| *id).collect();
+        let mut chosen = Vec::new();
+        for record in read {
+            let wanted = aim == Aim::Ahead || self.behind.contains(&record.id);
+            if wanted && !gone.contains(&record.id) && self.out.insert(record.id) {
+                chosen.push(record);
+            }
+        }
+        match (aim, last) {
+            (Aim::Ahead, Some(last)) => self.cursor = self.cursor.max(Some(last)),
+            (Aim::Ahead, None) => self.more = false,
+            // What was not found up to there is not there any more.
+            (Aim::Behind, Some(last)) => self.behind = self.behind.split_off(&RecordId(last.0 + 1)),
+            (Aim::Behind, None) => self.behind.clear(),
+        }
+        self.forget(now);
+        chosen
+    }
+
+    /// `id` has come to the disk and is still in memory.
+    pub(crate) fn kept(&mut self, id: RecordId) {
+        self.out.insert(id);
+    }
+
+    /// `id` is in memory no longer, and waits.
+    pub(crate) fn back(&mut self, id: RecordId, defer: bool) {
+        self.out.remove(&id);
+        if defer {
+            self.deferred.insert(id);
+        } else if Some(id) <= self.cursor {
+            self.behind.insert(id);
+        } else {
+            self.more = true;
+        }
+    }
+
+    /// `id` is gone.
+    pub(crate) fn finished(&mut self, id: RecordId, now: Instant) {
+        self.out.remove(&id);
+        self.gone.push_back((now, id));
+        self.forget(now);
+    }
+
+    /// New records wait, after all others.
+    pub(crate) fn added(&mut self) {
+        self.more = true;
+    }
+
+    /// Old records wait again, nobody knows which.
+    pub(crate) fn rewind(&mut self) {
+        (self.cursor, self.more) = (None, true);
+        self.behind.clear();
+        self.deferred.clear();
+    }
+
+    /// The destination takes data: those that had stood back are next.
+    pub(crate) fn hopeful(&mut self) {
+        if !self.deferred.is_empty() {
+            let (now, later): (BTreeSet<_>, _) =
+                std::mem::take(&mut self.deferred).into_iter().partition(|id| Some(*id) <= self.cursor);
+            self.behind.extend(now);
+            self.more |= !later.is_empty();
+        }
+    }
+
+    fn forget(&mut self, now: Instant) {
+        while self.gone.front().is_some_and(|(when, _)| now.saturating_duration_since(*when) > DELETED) {
+            self.gone.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::otlp::Signal;
+
+    fn records(ids: impl IntoIterator<Item = i64>) -> Vec<Waiting> {
+        let record =
+            |id| Waiting { id: RecordId(id), signal: Signal::Traces, body: Bytes::new(), spans: 1, received: 0 };
+        ids.into_iter().map(record).collect()
+    }
+
+    fn ids(records: &[Waiting]) -> Vec<i64> {
+        records.iter().map(|record| record.id.0).collect()
+    }
+
+    /// Parcels that were written while they were on their way: those that arrived are not read, the one that failed is.
+    #[test]
+    fn what_is_in_memory_or_delivered_is_not_taken_up_and_what_failed_is() {
+        let (mut backlog, now) = (Backlog::new(true), Instant::now());
+        [3, 4, 5].into_iter().for_each(|id| backlog.kept(RecordId(id)));
+        backlog.finished(RecordId(3), now);
+        assert_eq!(backlog.next(), Some((Aim::Ahead, None)));
+        assert_eq!(ids(&backlog.choose(Aim::Ahead, records(1..=6), now)), [1, 2, 6]);
+        backlog.back(RecordId(4), false);
+        assert_eq!(backlog.next(), Some((Aim::Behind, Some(RecordId(3)))));
+        // 6 is in memory, and 7 is for the next read.
+        assert_eq!(ids(&backlog.choose(Aim::Behind, records(4..=7), now)), [4]);
+        assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(6)))));
+        assert_eq!(ids(&backlog.choose(Aim::Ahead, records([]), now)), [0; 0]);
+        assert_eq!(backlog.next(), None);
+        backlog.back(RecordId(7), false);
+        assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(6)))));
+    }
+
+    /// A record that is refused when nothing is taken does not stand in the way of the others, and is not forgotten.
+    #[test]
+    fn what_stands_back_is_next_when_there_is_hope_or_nothing_else() {
+        let (mut backlog, now) = (Backlog::new(true), Instant::now());
+        backlog.choose(Aim::Ahead, records(1..=2), now);
+        backlog.back(RecordId(1), true);
+        assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(2)))));
+        backlog.choose(Aim::Ahead, records([]), now);
+        assert_eq!(backlog.next(), Some((Aim::Behind, Some(RecordId(0)))));
+        assert_eq!(ids(&backlog.choose(Aim::Behind, records(1..=2), now)), [1]);
+        backlog.back(RecordId(1), true);
+        backlog.added();
+        backlog.hopeful();
+        assert_eq!(backlog.next(), Some((Aim::Behind, Some(RecordId(0)))));
+    }
+
+    #[test]
+    fn revived_records_are_found_without_sending_anything_twice() {
+        let (mut backlog, now) = (Backlog::new(true), Instant::now());
+        backlog.choose(Aim::Ahead, records([1, 2, 4]), now);
+        backlog.finished(RecordId(1), now);
+        backlog.rewind();
+        assert_eq!(backlog.next(), Some((Aim::Ahead, None)));
+        // 1 has not been deleted yet.
+        assert_eq!(ids(&backlog.choose(Aim::Ahead, records([1, 2, 3, 4]), now)), [3]);
+    }
+}

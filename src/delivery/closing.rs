@@ -1,0 +1,101 @@
+//! The end. What can be delivered in time is; where there is a store, what is left then is written, and nothing of what
+//! clients were promised is lost. Where there is none it goes back to them.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::Undelivered;
+use super::actor::Actor;
+use super::queue::Piece;
+
+/// So much of the time is kept for the disk.
+const FOR_THE_DISK: Duration = Duration::from_millis(1_500);
+
+/// Somebody waits for the end.
+#[derive(Debug)]
+pub(crate) struct Draining {
+    pub(crate) deadline: Instant,
+    /// From when on everything is written rather than sent.
+    spill_at: Instant,
+    done: oneshot::Sender<bool>,
+}
+
+impl Draining {
+    pub(crate) fn new(deadline: Instant, now: Instant, done: oneshot::Sender<bool>) -> Self {
+        let left = deadline.saturating_duration_since(now);
+        Self { deadline, spill_at: deadline - FOR_THE_DISK.min(left / 2), done }
+    }
+}
+
+impl Actor {
+    /// When the drain has something to do.
+    pub(crate) fn drain_due(&self, now: Instant) -> Option<Instant> {
+        let times = self.draining.iter().flat_map(|draining| [draining.spill_at, draining.deadline]);
+        times.filter(|time| *time > now).min()
+    }
+
+    /// Ends, if somebody waits for that and nothing more is to be done, or can be.
+    pub(crate) fn finish_drain(&mut self, now: Instant) {
+        let Some(deadline) = self.draining.iter().map(|draining| draining.deadline).min() else { return };
+        // A destination that is left alone would not be tried before the end: there is nothing to wait for.
+        let late = self.draining.iter().any(|draining| draining.spill_at <= now);
+        let given_up = self.keeper.is_some() && (late || !self.breaker.is_closed());
+        if given_up {
+            self.spill(now, true);
+            self.give_up_deltas(late);
+            self.ask(now);
+        }
+        let sending = self.slots.iter().any(|slot| slot.sending.is_some());
+        let idle = match self.keeper {
+            Some(_) => !self.tickets.anything_waits() && (given_up || !sending),
+            None => self.queue.is_empty() && !self.slots.iter().any(|slot| slot.has_work()),
+        };
+        if !idle && now < deadline {
+            return;
+        }
+        self.closed = true;
+        let empty = !self.give_up(now) && self.clean;
+        self.publish();
+        for Draining { done, .. } in self.draining.drain(..) {
+            // Whoever asked may have stopped waiting.
+            let _ = done.send(empty);
+        }
+    }
+
+    /// What must not be sent twice is not written, and will not be sent any more; what is on its way has until it is `late`.
+    fn give_up_deltas(&mut self, late: bool) {
+        let slots = self.slots.iter().filter(|slot| late || slot.sending.is_none());
+        let pieces = self.queue.iter().chain(slots.flat_map(|slot| slot.work.iter().flat_map(|batch| &batch.pieces)));
+        let once: Vec<_> = pieces.map(|piece| piece.ticket).filter(|ticket| self.tickets.once(*ticket)).collect();
+        self.withdrawn |= !once.is_empty();
+        once.into_iter().for_each(|ticket| _ = self.tickets.hand_back(ticket, Undelivered::Closed));
+    }
+
+    /// Lets go of everything. `true`: something had to be handed back that its client was waiting for.
+    fn give_up(&mut self, now: Instant) -> bool {
+        let mut pieces: Vec<Piece> = Vec::new();
+        let ready = self.keeper.as_mut().map(|keeper| std::mem::take(&mut keeper.backlog.ready));
+        for queue in ready.into_iter().chain([std::mem::take(&mut self.queue)]) {
+            pieces.extend(queue.into_lanes().flat_map(|(_, lane)| lane));
+        }
+        for slot in &mut self.slots {
+            slot.sending = None;
+            pieces.extend(slot.work.drain(..).flat_map(|batch| batch.pieces));
+        }
+        let mut handed_back = false;
+        for piece in pieces {
+            self.tickets.books.queue_bytes -= piece.body.len() as u64;
+            if self.tickets.is_kept(piece.ticket) {
+                self.tickets.drop_kept(piece.ticket, piece.body, piece.items, false);
+                continue;
+            }
+            handed_back |= self.tickets.hand_back(piece.ticket, Undelivered::Closed)
+                && !(self.keeper.is_some() && self.tickets.once(piece.ticket));
+            self.tickets.release(piece.ticket);
+        }
+        self.ask(now);
+        handed_back
+    }
+}

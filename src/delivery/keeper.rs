@@ -1,0 +1,144 @@
+//! The actor's way to the store: every question goes out with a number and comes back as a command. Nothing waits.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::WeakUnboundedSender;
+use tokio::time::Instant;
+
+use super::actor::Command;
+use super::backlog::{Aim, Backlog};
+use super::tickets::TicketId;
+use crate::store::{Count, NewRecord, NotKept, RecordId, Store, StoreError, Waiting};
+
+/// After the disk has failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What a read came to.
+pub(crate) type Read = Result<(Vec<Waiting>, Count), StoreError>;
+
+/// What the store answers.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Written { ticket: TicketId, number: u64, result: Result<Vec<RecordId>, NotKept> },
+    Replaced { ticket: TicketId, record: RecordId, result: Result<Vec<RecordId>, NotKept> },
+    Read(Aim, Read),
+}
+
+/// One destination's share of the store.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    store: Store,
+    pub(crate) destination: Arc<str>,
+    inbox: WeakUnboundedSender<Command>,
+    pub(crate) backlog: Backlog,
+    number: u64,
+    /// Puts that are under way.
+    puts: BTreeSet<u64>,
+    reading: bool,
+    /// What was read, and the first put that did not lie before it. A record that is just being put may be among it: who it
+    /// belongs to is only known when the puts before are answered.
+    arrived: Option<(u64, Aim, Read)>,
+    /// After a failure.
+    rest: Option<Instant>,
+    /// Replacements that failed.
+    pub(crate) stuck: Vec<TicketId>,
+}
+
+impl Keeper {
+    pub(crate) fn new(
+        store: Store,
+        destination: &str,
+        inbox: WeakUnboundedSender<Command>,
+        something_waits: bool,
+    ) -> Self {
+        Self {
+            store,
+            destination: destination.into(),
+            inbox,
+            backlog: Backlog::new(something_waits),
+            number: 0,
+            puts: BTreeSet::new(),
+            reading: false,
+            arrived: None,
+            rest: None,
+            stuck: Vec::new(),
+        }
+    }
+
+    /// Has `records` written for `ticket`.
+    pub(crate) fn put(&mut self, ticket: TicketId, records: Vec<NewRecord>) {
+        // Nobody could send a command any more: then the actor is about to end.
+        let Some(inbox) = self.inbox.upgrade() else { return };
+        self.number += 1;
+        let number = self.number;
+        self.puts.insert(number);
+        self.store.put(records, move |result| {
+            let _ = inbox.send(Command::Store(Answer::Written { ticket, number, result }));
+        });
+    }
+
+    /// The put `number` was answered.
+    pub(crate) fn answered(&mut self, number: u64) {
+        self.puts.remove(&number);
+    }
+
+    /// Has `record` replaced by `parts`.
+    pub(crate) fn replace(&mut self, ticket: TicketId, record: RecordId, parts: Vec<NewRecord>) {
+        let Some(inbox) = self.inbox.upgrade() else { return };
+        self.store.replace(record, parts, move |result| {
+            let _ = inbox.send(Command::Store(Answer::Replaced { ticket, record, result }));
+        });
+    }
+
+    /// `ids` were delivered.
+    pub(crate) fn finish(&mut self, ids: Vec<RecordId>, now: Instant) {
+        ids.iter().for_each(|id| self.backlog.finished(*id, now));
+        self.store.finish(ids);
+    }
+
+    /// Asks for more of the backlog, unless that is under way or the disk is to be left alone.
+    pub(crate) fn read(&mut self, max_bytes: usize, now: Instant) {
+        if self.reading || self.rest.is_some_and(|rest| now < rest) {
+            return;
+        }
+        let (Some((aim, after)), Some(inbox)) = (self.backlog.next(), self.inbox.upgrade()) else { return };
+        self.reading = true;
+        self.store.read(&self.destination, after, max_bytes, move |read| {
+            let _ = inbox.send(Command::Store(Answer::Read(aim, read)));
+        });
+    }
+
+    /// A read has been answered.
+    pub(crate) fn arrived(&mut self, aim: Aim, read: Read) {
+        self.arrived = Some((self.number, aim, read));
+    }
+
+    /// What was read, as soon as it is known whose it is.
+    pub(crate) fn take(&mut self) -> Option<(Aim, Read)> {
+        let (fence, ..) = self.arrived.as_ref()?;
+        if self.puts.first().is_some_and(|number| number <= fence) {
+            return None;
+        }
+        self.reading = false;
+        self.arrived.take().map(|(_, aim, read)| (aim, read))
+    }
+
+    /// The disk has failed: it is left alone for a while.
+    pub(crate) fn failed(&mut self, now: Instant) {
+        self.rest = Some(now + PAUSE);
+    }
+
+    /// When the disk is to be tried again; `None`: there is no reason to wait.
+    pub(crate) fn rest(&self) -> Option<Instant> {
+        self.rest
+    }
+
+    /// Whether a pause of the disk has just ended.
+    pub(crate) fn rested(&mut self, now: Instant) -> bool {
+        let over = self.rest.is_some_and(|rest| rest <= now);
+        self.rest = self.rest.filter(|_| !over);
+        over
+    }
+}
