@@ -4,13 +4,13 @@ mod measuring;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
 
 use crate::admin::{self, AdminError, Lifecycle, Phase};
@@ -21,7 +21,7 @@ use crate::pipeline::{Budget, Parts, Pipeline, unix_nano};
 use crate::receiver::{self, ReceiverError};
 use crate::red::{self, Red, Snapshot};
 use crate::store::{self, Store, StoreError};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{LOST_POINTS, SENT_POINTS, Telemetry};
 use measuring::Measuring;
 
 /// What is left of the shutdown time for closing connections once the destinations had theirs.
@@ -40,6 +40,7 @@ pub struct Service {
     shutdown_timeout: Duration,
     pipeline: Pipeline,
     destinations: Vec<Destination>,
+    store: Option<Store>,
     red: Option<Arc<Red>>,
     lifecycle: Lifecycle,
     /// Set when no request may come in any more.
@@ -68,6 +69,9 @@ pub enum ServiceError {
     /// The store could not be opened.
     #[error("extensions.file_storage: {0}")]
     Store(#[from] StoreError),
+    /// Dead letters could not be made accessible.
+    #[error("extensions.file_storage: {0}")]
+    Socket(#[from] admin::SocketError),
     /// A destination could not be set up.
     #[error(transparent)]
     Destination(#[from] DestinationError),
@@ -106,6 +110,17 @@ impl Service {
         let lifecycle = Lifecycle::new();
         let budget = Budget::new(config.receiver.memory_limit_bytes);
         let red = config.gateway.as_ref().map(|gateway| Arc::new(Red::new(red_settings(gateway))));
+        let (stop_receiving, receiving) = watch::channel(false);
+        let (stop_showing, showing) = watch::channel(false);
+
+        // Health answers while the store recovers; everything that there is to say comes later. When the start fails, what
+        // is shown ends together with `stop_showing`.
+        let opened = Arc::new(OnceLock::new());
+        let sources = sources(opened.clone(), red.clone(), telemetry.clone());
+        let state = admin::State::new(listening.clone(), sources, budget.clone(), lifecycle.clone());
+        let readiness = state.readiness();
+        let admin = tokio::spawn(admin::serve(health, state.clone(), until(showing.clone())));
+
         let store = match &config.file_storage {
             Some(storage) => Some(open_store(storage.clone()).await?),
             None => None,
@@ -126,16 +141,12 @@ impl Service {
         let instance = config.gateway.as_ref().filter(|gateway| gateway.instance).map(|_| instance(&listening));
         let pusher = Pusher::new(&destinations, instance.as_deref(), telemetry.clone());
         let measuring = red.clone().map(|red| Measuring::start(red, pusher));
-        let (stop_receiving, receiving) = watch::channel(false);
-        let (stop_showing, showing) = watch::channel(false);
-
-        let asked = destinations.clone();
-        let statuses = move || asked.iter().map(Destination::status).collect::<Vec<DestinationStatus>>();
-        let measured = red.clone();
-        let chains = move || measured.as_ref().map_or_else(Vec::new, |red| red.health());
-        let state = admin::State::new(listening.clone(), statuses, chains, budget, lifecycle.clone());
-        let readiness = state.readiness();
-        let admin = tokio::spawn(admin::serve(health, state, until(showing.clone())));
+        if let (Some(store), Some(storage)) = (&store, &config.file_storage) {
+            let desk = admin::Desk::running(store.clone(), &destinations);
+            state.open_letters(admin::Socket::bind(&storage.directory, desk)?);
+        }
+        // The one time that it is set.
+        let _ = opened.set(Opened { destinations: destinations.clone(), store: store.clone() });
         let prometheus = scrapes.map(|listener| {
             let scrape = scrape(red.clone(), telemetry.clone());
             tokio::spawn(prometheus::serve(listener, scrape, until(showing)))
@@ -151,6 +162,7 @@ impl Service {
             shutdown_timeout: config.shutdown_timeout,
             pipeline,
             destinations,
+            store,
             red,
             lifecycle,
             stop_receiving,
@@ -178,7 +190,8 @@ impl Service {
     }
 
     /// Drains and stops, within the configured `shutdown_timeout`: not ready, no new request, requests in hand are
-    /// finished or, at the deadline, handed back to their clients; then the doors close.
+    /// finished; what is left shortly before the deadline is written to the store or, where there is none, handed back to its
+    /// clients; then the doors close.
     ///
     /// # Errors
     ///
@@ -197,22 +210,10 @@ impl Service {
             Some(measuring) => measuring.flush(deadline).await,
             None => None,
         };
-        let of = |role| self.destinations.iter().filter(move |destination| destination.role() == role);
-        let mut left = None;
-        for destination in of(Role::Required) {
-            if !destination.drain(deadline).await {
-                left.get_or_insert(destination.name());
-            }
-        }
+        let left = drain(&self.destinations, Role::Required, deadline).await.into_iter().next();
         // No promise was made for these: what they do not take now is discarded by design.
-        let deadline = deadline.min(Instant::now() + DEBUG_GRACE);
-        for destination in of(Role::Debug) {
-            if !destination.drain(deadline).await {
-                tracing::info!(
-                    exporter = destination.name(),
-                    "a debug destination was not there for the rest of its data"
-                );
-            }
+        for exporter in drain(&self.destinations, Role::Debug, deadline.min(Instant::now() + DEBUG_GRACE)).await {
+            tracing::info!(exporter, "a debug destination was not there for the rest of its data");
         }
         if let Some(measured) = measured {
             let _ = timeout_at(end, measured).await;
@@ -224,11 +225,13 @@ impl Service {
             let _ = timeout_at(end, prometheus).await;
         }
         let shown = timeout_at(end, self.admin).await;
+        if let Some(store) = self.store {
+            // What was promised is on the disk already; this is tidying up, and a disk that hangs must not hold up the end.
+            let closed = tokio::task::spawn_blocking(move || store.close());
+            let _ = timeout_at(end.max(Instant::now() + CLOSING), closed).await;
+        }
         if let Some(destination) = left {
-            return Err(ServiceError::NotDrained {
-                destination: destination.to_owned(),
-                timeout: self.shutdown_timeout,
-            });
+            return Err(ServiceError::NotDrained { destination, timeout: self.shutdown_timeout });
         }
         if let Ok(Ok(result)) = received {
             result?;
@@ -238,6 +241,51 @@ impl Service {
         }
         Ok(())
     }
+}
+
+/// Drains all destinations of `role` at the same time. The names of those that had to hand something back.
+async fn drain(destinations: &[Destination], role: Role, deadline: Instant) -> Vec<String> {
+    let mut drains = JoinSet::new();
+    for destination in destinations.iter().filter(|destination| destination.role() == role) {
+        let destination = destination.clone();
+        drains.spawn(async move { (!destination.drain(deadline).await).then(|| destination.name().to_owned()) });
+    }
+    drains.join_all().await.into_iter().flatten().collect()
+}
+
+/// What the start brings about in the end.
+#[derive(Debug)]
+struct Opened {
+    destinations: Vec<Destination>,
+    store: Option<Store>,
+}
+
+/// Whom health and status ask: nobody has anything to say before `opened` is set.
+fn sources(opened: Arc<OnceLock<Opened>>, red: Option<Arc<Red>>, telemetry: Telemetry) -> admin::Sources {
+    let store = opened.clone();
+    admin::Sources {
+        destinations: Arc::new(move || {
+            opened.get().map_or_else(Vec::new, |opened| opened.destinations.iter().map(Destination::status).collect())
+        }),
+        chains: Arc::new(move || red.as_ref().map_or_else(Vec::new, |red| red.health())),
+        store: Arc::new(move || store.get()?.store.as_ref().map(Store::status)),
+        exported: Arc::new(move || exported(&telemetry)),
+    }
+}
+
+/// Points of measurements that arrived and that were lost, by destination.
+fn exported(telemetry: &Telemetry) -> Vec<admin::Exported> {
+    let mut all: BTreeMap<String, admin::Exported> = BTreeMap::new();
+    for sample in telemetry.samples() {
+        let exporter = sample.labels.iter().find(|(name, _)| name == "exporter").map(|(_, exporter)| exporter.clone());
+        let (Some(exporter), SENT_POINTS | LOST_POINTS) = (exporter, sample.name.as_str()) else { continue };
+        let of = all.entry(exporter.clone()).or_default();
+        of.exporter = exporter;
+        // Counted in whole points.
+        let points = sample.value as u64;
+        if sample.name == SENT_POINTS { of.sent += points } else { of.lost += points }
+    }
+    all.into_values().collect()
 }
 
 /// Recovery may take a while: it has a thread of its own.
@@ -255,7 +303,10 @@ async fn bind(
 ) -> Result<TcpListener, ServiceError> {
     let failed = |source| ServiceError::Bind { component, address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
-    listening.insert(component.to_owned(), listener.local_addr().map_err(failed)?);
+    let bound = listener.local_addr().map_err(failed)?;
+    // At once: health answers while the store still recovers.
+    tracing::info!(component, address = %bound, "listening");
+    listening.insert(component.to_owned(), bound);
     Ok(listener)
 }
 

@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chainspan::admin::{self, Lifecycle, Phase, Readiness, State};
+use chainspan::admin::{self, Exported, Lifecycle, Phase, Readiness, Sources, State};
 use chainspan::chain::ChainId;
 use chainspan::config::Role;
 use chainspan::delivery::{BreakerState, Conservation, DestinationStatus};
 use chainspan::pipeline::Budget;
 use chainspan::red::{Cause, ChainLabel, ChainState, Health};
+use chainspan::store::{NotKept, StoreStatus};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,6 +21,9 @@ struct Admin {
     address: SocketAddr,
     lifecycle: Lifecycle,
     destinations: Arc<Mutex<Vec<DestinationStatus>>>,
+    chains: Arc<Mutex<Vec<ChainState>>>,
+    store: Arc<Mutex<Option<StoreStatus>>>,
+    exported: Arc<Mutex<Vec<Exported>>>,
     budget: Budget,
     state: State,
 }
@@ -45,6 +49,12 @@ fn chains() -> Vec<ChainState> {
     ]
 }
 
+/// Answers with what the test says at the moment.
+fn asked<T: Clone + Send + Sync + 'static>(answer: &Arc<Mutex<T>>) -> Arc<dyn Fn() -> T + Send + Sync> {
+    let answer = answer.clone();
+    Arc::new(move || answer.lock().unwrap().clone())
+}
+
 impl Admin {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -56,11 +66,16 @@ impl Admin {
             ("health_check".to_owned(), address),
             ("prometheus".to_owned(), "127.0.0.1:9464".parse().unwrap()),
         ]);
-        let asked = destinations.clone();
-        let state =
-            State::new(listening, move || asked.lock().unwrap().clone(), chains, budget.clone(), lifecycle.clone());
+        let (chains, store, exported) = (Arc::default(), Arc::default(), Arc::default());
+        let sources = Sources {
+            destinations: asked(&destinations),
+            chains: asked(&chains),
+            store: asked(&store),
+            exported: asked(&exported),
+        };
+        let state = State::new(listening, sources, budget.clone(), lifecycle.clone());
         tokio::spawn(admin::serve(Some(listener), state.clone(), std::future::pending()));
-        Self { address, lifecycle, destinations, budget, state }
+        Self { address, lifecycle, destinations, chains, store, exported, budget, state }
     }
 
     async fn request(&self, method: &str, path: &str) -> Answer {
@@ -90,6 +105,18 @@ impl Admin {
         }
         panic!("/health/ready never was {status}");
     }
+
+    /// Waits for a check of `/health/ready` to be `status`; returns the code and the body.
+    async fn ready_with(&self, check: &str, status: &str) -> (u16, Value) {
+        for _ in 0..2000 {
+            let (code, body) = self.json("/health/ready").await;
+            if body["checks"][check][0]["status"] == status {
+                return (code, body);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{check} never was {status}");
+    }
 }
 
 fn destination(name: &str, role: Role) -> DestinationStatus {
@@ -113,7 +140,10 @@ async fn health_follows_the_phases() {
     let admin = Admin::start().await;
     let mut readiness = admin.state.readiness();
     let (code, body) = admin.ready("fail").await;
-    assert_eq!((code, body["output"].as_str().unwrap()), (503, "starting"));
+    assert_eq!(
+        (code, body["output"].as_str().unwrap()),
+        (503, "starting: nothing is accepted before the store is open and recovered")
+    );
     assert_eq!(admin.json("/health").await.0, 200);
     assert_eq!(*readiness.borrow(), Readiness::NotServing);
 
@@ -175,6 +205,7 @@ async fn a_full_budget_is_not_ready() {
 #[tokio::test(flavor = "multi_thread")]
 async fn status_is_as_documented() {
     let admin = Admin::start().await;
+    *admin.chains.lock().unwrap() = chains();
     let (code, mut status) = admin.json("/status").await;
     assert_eq!(code, 200);
     let resident = status["memory"]["resident_bytes"].take();
@@ -188,6 +219,7 @@ async fn status_is_as_documented() {
             "role": "required",
             "spans": {"accepted": 9, "delivered": 5, "rejected": 0, "in_flight": 4, "spilled": 0, "dead": 0, "discarded": 0},
             "requests": {"accepted": 2, "delivered": 2, "rejected": 0, "in_flight": 0, "spilled": 0, "dead": 0, "discarded": 0},
+            "breaker": "closed",
             "failures": 0,
             "last_error": null,
             "backlog_age_seconds": 1.5,
@@ -197,9 +229,94 @@ async fn status_is_as_documented() {
             "1": {"health": "healthy", "why": null},
             "8453": {"health": "down", "why": "operations are attempted and none succeeds"},
         },
+        "store": null,
         "memory": {"resident_bytes": null, "budget_used_bytes": 0, "budget_limit_bytes": 1000},
     });
     assert_eq!(status, expected);
+    admin.destinations.lock().unwrap()[0].breaker = BreakerState::HalfOpen;
+    *admin.store.lock().unwrap() = Some(StoreStatus {
+        used_bytes: 5,
+        max_bytes: 7,
+        free_bytes: 9,
+        refusing: Some(NotKept::Full),
+        set_aside: vec!["/a/b".into()],
+    });
+    let (_, status) = admin.json("/status").await;
+    assert_eq!(status["destinations"]["otlp/datadog"]["breaker"], "half_open");
+    let store = serde_json::json!({
+        "used_bytes": 5, "max_bytes": 7, "free_bytes": 9, "refusing": "the store is full", "set_aside": ["/a/b"],
+    });
+    assert_eq!(status["store"], store);
+}
+
+/// Scenario: the store is full. Guarantee: as long as the required destination takes data that is a warning; once it does
+/// not, the instance is not ready, says so, and stays alive; room again, or the destination, makes it ready again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_store_is_not_ready_only_when_the_destination_is_down_too() {
+    let admin = Admin::start().await;
+    admin.lifecycle.advance(Phase::Running).unwrap();
+    admin.destinations.lock().unwrap().push(destination("otlp/jaeger", Role::Debug));
+    let status = |refusing| Some(StoreStatus { used_bytes: 10, max_bytes: 10, refusing, ..StoreStatus::default() });
+    *admin.store.lock().unwrap() = status(Some(NotKept::Full));
+    admin.destinations.lock().unwrap()[1].breaker = BreakerState::Open;
+    let (code, body) = admin.ready_with("spill", "warn").await;
+    assert_eq!((code, &body["status"]), (200, &Value::from("warn")), "{body}");
+    assert_eq!(body["checks"]["spill"][0]["observedValue"], 10);
+
+    admin.destinations.lock().unwrap()[0].failures = 3;
+    let (code, body) = admin.ready("fail").await;
+    assert_eq!(code, 503);
+    let output = body["output"].as_str().unwrap();
+    assert!(output.contains("the store takes nothing") && output.contains("otlp/datadog"), "{output}");
+    assert_eq!(body["checks"]["spill"][0]["status"], "fail");
+    assert_eq!(body["checks"]["receiver"][0]["status"], "pass");
+    assert_eq!(admin.json("/health").await.0, 200);
+    let mut told = admin.state.readiness();
+    let told = told.wait_for(|readiness| *readiness == Readiness::NotServing);
+    tokio::time::timeout(Duration::from_secs(20), told).await.expect("gRPC health follows").unwrap();
+
+    *admin.store.lock().unwrap() = status(None);
+    let (code, _) = admin.ready("warn").await;
+    assert_eq!(code, 200);
+}
+
+/// An open breaker, dead letters, a store that was set aside, a chain that is not well, lost measurements: each is a warning
+/// with an entry of its own, at once, and none makes the instance not ready.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_needs_attention_is_a_warning() {
+    let admin = Admin::start().await;
+    admin.lifecycle.advance(Phase::Running).unwrap();
+    admin.ready("pass").await;
+    {
+        let mut destinations = admin.destinations.lock().unwrap();
+        destinations[0].breaker = BreakerState::Open;
+        destinations[0].spans.dead = 4;
+        *admin.chains.lock().unwrap() = chains();
+        *admin.store.lock().unwrap() = Some(StoreStatus { set_aside: vec!["/a/b".into()], ..StoreStatus::default() });
+        *admin.exported.lock().unwrap() = vec![Exported { exporter: "otlp/a".to_owned(), sent: 0, lost: 2 }];
+    }
+    let (code, body) = admin.ready_with("metrics:otlp/a", "warn").await;
+    assert_eq!((code, &body["status"]), (200, &Value::from("warn")));
+    for (check, status, part) in [
+        ("destination:otlp/datadog", "warn", "breaker is open"),
+        ("dead_letters", "warn", "4 spans"),
+        ("spill", "pass", ""),
+        ("spill:set_aside", "warn", "/a/b"),
+        ("chain:8453", "warn", "down: operations are attempted and none succeeds"),
+        ("chain:1", "pass", ""),
+        ("metrics:otlp/a", "warn", "2 points"),
+        ("receiver", "pass", ""),
+    ] {
+        let entry = &body["checks"][check][0];
+        assert_eq!(entry["status"], status, "{check}: {body}");
+        assert!(entry["output"].as_str().unwrap().contains(part), "{check}: {entry}");
+    }
+    admin.chains.lock().unwrap().clear();
+    admin.destinations.lock().unwrap()[0] = destination("otlp/datadog", Role::Required);
+    *admin.store.lock().unwrap() = Some(StoreStatus::default());
+    *admin.exported.lock().unwrap() = vec![Exported { exporter: "otlp/a".to_owned(), sent: 9, lost: 2 }];
+    let (_, body) = admin.ready("pass").await;
+    assert!(body["checks"]["chain:8453"].is_null(), "{body}");
 }
 
 /// `/status` shows the moment it was asked, not the last check.

@@ -2,83 +2,18 @@
 //! nothing vanishes on the way.
 
 mod common;
+mod delivery_support;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chainspan::config::{self, Compression, Retry, Role, Secret, Signals};
-use chainspan::delivery::{Destination, DestinationStatus, Parcel, Signal, Undelivered};
-use chainspan::telemetry::Telemetry;
+use chainspan::config::{self, Compression, Role};
+use chainspan::delivery::{Parcel, Signal, Undelivered};
 use common::fault::{Act, Fault};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
-use prost::Message;
+use delivery_support::{assert_each_once, conserved, counted, parcel, settings, soon, start};
 use tokio::time::Instant;
 use tonic::Code;
-
-fn settings(fault: &Fault) -> config::Destination {
-    config::Destination {
-        name: "otlp/test".to_owned(),
-        endpoint: fault.address().to_string(),
-        headers: vec![("x-token".to_owned(), Secret::new("secret"))],
-        compression: Compression::None,
-        timeout: Duration::from_secs(10),
-        max_request_bytes: 1 << 20,
-        connections: 1,
-        retry: Retry {
-            initial_interval: Duration::from_millis(5),
-            max_interval: Duration::from_millis(20),
-            max_elapsed_time: None,
-        },
-        breaker: config::Breaker {
-            consecutive_failures: 5,
-            open_min: Duration::from_millis(20),
-            open_max: Duration::from_millis(100),
-        },
-        spill_after: Duration::from_millis(100),
-        role: Role::Required,
-        temporality: config::Temporality::Delta,
-        signals: Signals { traces: true, metrics: true, logs: true, derived: true },
-    }
-}
-
-fn start(settings: config::Destination) -> Destination {
-    Destination::start(settings, &Telemetry::new(), None).expect("sound settings")
-}
-
-/// A parcel of spans with the ids `from..from + count`, each in a trace of its own, named `name`.
-fn parcel(from: u64, count: u64, name: &str) -> Parcel {
-    let spans = (from..from + count).map(|id| Span {
-        trace_id: u128::from(id + 1).to_be_bytes().to_vec(),
-        span_id: id.to_be_bytes().to_vec(),
-        name: name.to_owned(),
-        ..Span::default()
-    });
-    let scope_spans = vec![ScopeSpans { spans: spans.collect(), ..ScopeSpans::default() }];
-    let request =
-        ExportTraceServiceRequest { resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }] };
-    Parcel { signal: Signal::Traces, body: request.encode_to_vec().into(), spans: count as u32 }
-}
-
-fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(30)
-}
-
-/// The end of every test: the equation holds, and nothing is left in memory.
-fn conserved(destination: &Destination) -> DestinationStatus {
-    let status = destination.status();
-    assert!(status.spans.holds() && status.requests.holds(), "{status:?}");
-    assert_eq!((status.spans.in_flight, status.requests.in_flight, status.queue_bytes), (0, 0, 0), "{status:?}");
-    status
-}
-
-fn assert_each_once(fault: &Fault, count: u64) {
-    let spans = fault.accepted_spans();
-    assert_eq!(spans.len() as u64, count);
-    assert!(spans.values().all(|times| *times == 1));
-}
 
 #[tokio::test]
 async fn a_parcel_arrives_as_it_was_with_our_headers_under_each_compression() {
@@ -302,26 +237,6 @@ async fn partial_success_is_counted_never_retried() {
     assert_eq!(fault.received().len(), 2);
     let spans = conserved(&destination).spans;
     assert_eq!((spans.accepted, spans.delivered, spans.rejected), (10, 3, 7));
-}
-
-struct Counted(Bytes, Arc<AtomicUsize>);
-
-impl AsRef<[u8]> for Counted {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.1.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-/// The parcel, and how many bodies of it are alive.
-fn counted(parcel: Parcel) -> (Parcel, Arc<AtomicUsize>) {
-    let alive = Arc::new(AtomicUsize::new(1));
-    (Parcel { body: Bytes::from_owner(Counted(parcel.body, alive.clone())), ..parcel }, alive)
 }
 
 /// A withdrawn parcel is not sent, queued or in flight its memory is free at once, and it has never been accepted.

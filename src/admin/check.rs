@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 /// Failures in a row until a check counts as failed.
-const TO_DEGRADE: u32 = 3;
+pub(super) const TO_DEGRADE: u32 = 3;
 
 /// What one run of a check found.
 #[derive(Clone, Debug, PartialEq)]

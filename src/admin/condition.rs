@@ -38,9 +38,9 @@ impl Health {
 pub(super) enum Condition {
     /// All is well.
     Normal,
-    /// A destination is down; we keep accepting as long as there is room.
+    /// Something needs attention: a destination, a chain, dead letters, the store. We keep accepting.
     Degraded,
-    /// No room for another request.
+    /// No room for another request: in memory, or in the store while a destination takes nothing.
     CannotAccept,
     /// The doors are not open yet.
     Starting,
@@ -93,9 +93,9 @@ impl Condition {
     pub(super) fn text(self) -> &'static str {
         match self {
             Condition::Normal => "",
-            Condition::Degraded => "a destination is down",
+            Condition::Degraded => "at work, but needs attention",
             Condition::CannotAccept => "no memory left for another request: memory_limit_mib is taken",
-            Condition::Starting => "starting",
+            Condition::Starting => "starting: nothing is accepted before the store is open and recovered",
             Condition::Draining => "draining: told to stop, no new requests are taken",
             Condition::Stalled => "a worker has got nothing done for more than 10 s",
         }

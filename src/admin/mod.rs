@@ -14,9 +14,12 @@
 mod check;
 mod clock;
 mod condition;
+mod findings;
 mod http;
+pub(crate) mod letters;
 mod lifecycle;
 mod monitor;
+mod question;
 mod report;
 mod status;
 #[cfg(test)]
@@ -31,8 +34,10 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 pub use self::condition::Readiness;
+pub use self::findings::Exported;
+pub use self::letters::{Desk, Socket, SocketError};
 pub use self::lifecycle::{IllegalTransition, Lifecycle, Phase};
-pub use self::monitor::State;
+pub use self::monitor::{Sources, State};
 
 /// The admin thread could not start or ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +89,7 @@ fn run(
         tokio::select! {
             never = http => match never {},
             never = state.watch_over(&workers) => match never {},
+            never = state.serve_letters() => match never {},
             () = shutdown => Ok(()),
             _ = abandoned => Ok(()),
         }

@@ -3,26 +3,37 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::check::{Check, Finding};
 use super::condition::{Condition, Readiness};
+use super::findings::{self, Exported, RECEIVER, SPILL};
+use super::letters::Socket;
 use super::lifecycle::Lifecycle;
+use super::question::Question;
 use super::workers::Workers;
+use crate::config::Role;
 use crate::delivery::DestinationStatus;
 use crate::pipeline::Budget;
 use crate::red::ChainState;
+use crate::store::StoreStatus;
 
-/// Asks every destination for its status.
-type Ask = dyn Fn() -> Vec<DestinationStatus> + Send + Sync;
-
-/// Asks how each chain is doing.
-type AskChains = dyn Fn() -> Vec<ChainState> + Send + Sync;
+/// Whom to ask. Each is called from a thread where it may block; while it does, its last answer is shown.
+#[derive(Clone)]
+pub struct Sources {
+    /// Every destination's status; none while starting.
+    pub destinations: Arc<dyn Fn() -> Vec<DestinationStatus> + Send + Sync>,
+    /// What is measured of each chain.
+    pub chains: Arc<dyn Fn() -> Vec<ChainState> + Send + Sync>,
+    /// How the store is; `None`: there is none, or it is not open yet.
+    pub store: Arc<dyn Fn() -> Option<StoreStatus> + Send + Sync>,
+    /// What became of the measurements, for each destination that takes them.
+    pub exported: Arc<dyn Fn() -> Vec<Exported> + Send + Sync>,
+}
 
 /// How often, how long, how late.
 #[derive(Clone, Copy, Debug)]
@@ -49,18 +60,17 @@ struct Inner {
     budget: Budget,
     lifecycle: Lifecycle,
     readiness: watch::Sender<Readiness>,
-    ask: Arc<Ask>,
-    ask_chains: Arc<AskChains>,
-    /// A question is on its way: no second one is asked before it is answered, so one that hangs costs one thread.
-    asking: Arc<AtomicBool>,
-    answers: watch::Sender<Arc<Vec<DestinationStatus>>>,
+    destinations: Question<Vec<DestinationStatus>>,
+    chains: Question<Vec<ChainState>>,
+    store: Question<Option<StoreStatus>>,
+    exported: Question<Vec<Exported>>,
     checks: Mutex<BTreeMap<String, Check>>,
     workers: Mutex<Workers>,
     timing: Timing,
+    /// Where dead letters are worked on, until the admin thread takes it.
+    letters: Mutex<Option<Socket>>,
+    letters_open: Notify,
 }
-
-/// Name of the check on memory, phase and workers.
-pub(super) const RECEIVER: &str = "receiver";
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -69,23 +79,20 @@ impl std::fmt::Debug for State {
 }
 
 impl State {
-    /// What there is to know: the bound address of each component (`otlp/grpc`, `prometheus`, `health_check`), where to
-    /// ask for the destinations, the budget of request bodies, and the process's phase. `destinations` is called from a
-    /// thread where it may block; while it does, the last answer is shown. So is `chains`, what is measured of each chain.
+    /// What there is to know: the bound address of each component (`otlp/grpc`, `prometheus`, `health_check`), whom to ask,
+    /// the budget of request bodies, and the process's phase.
     pub fn new(
         listening: BTreeMap<String, SocketAddr>,
-        destinations: impl Fn() -> Vec<DestinationStatus> + Send + Sync + 'static,
-        chains: impl Fn() -> Vec<ChainState> + Send + Sync + 'static,
+        sources: Sources,
         budget: Budget,
         lifecycle: Lifecycle,
     ) -> Self {
-        Self::with_timing(listening, Arc::new(destinations), Arc::new(chains), budget, lifecycle, TIMING)
+        Self::with_timing(listening, sources, budget, lifecycle, TIMING)
     }
 
     pub(super) fn with_timing(
         listening: BTreeMap<String, SocketAddr>,
-        ask: Arc<Ask>,
-        ask_chains: Arc<AskChains>,
+        sources: Sources,
         budget: Budget,
         lifecycle: Lifecycle,
         timing: Timing,
@@ -96,14 +103,32 @@ impl State {
             budget,
             lifecycle,
             readiness: watch::Sender::new(Readiness::NotServing),
-            ask,
-            ask_chains,
-            asking: Arc::default(),
-            answers: watch::Sender::new(Arc::default()),
+            destinations: Question::new(sources.destinations),
+            chains: Question::new(sources.chains),
+            store: Question::new(sources.store),
+            exported: Question::new(sources.exported),
             checks: Mutex::default(),
             workers: Mutex::default(),
             timing,
+            letters: Mutex::default(),
+            letters_open: Notify::new(),
         }))
+    }
+
+    /// From now on dead letters can be worked on, by the admin thread. To be called once the store is open.
+    pub fn open_letters(&self, socket: Socket) {
+        *lock(&self.0.letters) = Some(socket);
+        self.0.letters_open.notify_one();
+    }
+
+    /// Serves dead letters as soon as there is where.
+    pub(super) async fn serve_letters(&self) -> Infallible {
+        self.0.letters_open.notified().await;
+        let socket = lock(&self.0.letters).take();
+        if let Some(socket) = socket {
+            socket.serve().await;
+        }
+        std::future::pending().await
     }
 
     /// What the gRPC health service says; NOT_SERVING until [`super::serve`] runs and the phase is `Running`.
@@ -111,11 +136,14 @@ impl State {
         self.0.readiness.subscribe()
     }
 
-    /// How each chain is doing, asked on a thread of its own for `patience` at most; `None`: no answer in time.
-    pub(super) async fn chains(&self, patience: Duration) -> Option<Vec<ChainState>> {
-        let ask = Arc::clone(&self.0.ask_chains);
-        let asked = tokio::task::spawn_blocking(move || ask());
-        tokio::time::timeout(patience, asked).await.ok()?.ok()
+    /// How each chain is doing; `None`: no answer within `patience`.
+    pub(super) async fn chains(&self, patience: Duration) -> Option<Arc<Vec<ChainState>>> {
+        self.0.chains.ask(patience).await.ok()
+    }
+
+    /// How the store is; as last known when there is no answer within `patience`.
+    pub(super) async fn store(&self, patience: Duration) -> Arc<Option<StoreStatus>> {
+        self.0.store.ask(patience).await.unwrap_or_else(|last| last)
     }
 
     /// Checks for ever, and tells the gRPC health service.
@@ -132,19 +160,57 @@ impl State {
         let mut tick = tokio::time::interval(self.0.timing.every);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tick.tick().await;
+        let mut exported = Arc::default();
         loop {
             lock(&self.0.workers).observe(workers);
-            match self.destinations(self.0.timing.timeout).await {
-                Ok(destinations) => {
-                    destinations.iter().for_each(|status| self.note(&check_name(status), judge(status)))
-                }
-                Err(last) => {
-                    last.iter().for_each(|status| self.note(&check_name(status), unanswered(self.0.timing.timeout)))
-                }
-            }
+            self.check_destinations().await;
+            self.check_store().await;
+            self.check_chains().await;
+            exported = self.check_exports(exported).await;
             tick.tick().await;
             self.note(RECEIVER, self.check_receiver());
         }
+    }
+
+    async fn check_destinations(&self) {
+        match self.0.destinations.ask(self.0.timing.timeout).await {
+            Ok(destinations) => {
+                destinations.iter().for_each(|status| self.found(findings::destination(status)));
+                self.found(findings::dead_letters(&destinations));
+            }
+            Err(last) => last.iter().for_each(|status| {
+                self.note(&findings::name_of(status), findings::unanswered(self.0.timing.timeout));
+            }),
+        }
+    }
+
+    async fn check_store(&self) {
+        match self.0.store.ask(self.0.timing.timeout).await.as_deref() {
+            Ok(Some(status)) => findings::store(status).into_iter().for_each(|found| self.found(found)),
+            Ok(None) => {}
+            Err(_) => self.note(SPILL, findings::unanswered(self.0.timing.timeout)),
+        }
+    }
+
+    /// Chains come and go, so what is not reported any more is forgotten.
+    async fn check_chains(&self) {
+        let Ok(states) = self.0.chains.ask(self.0.timing.timeout).await else { return };
+        let found = findings::chains(&states);
+        let gone = |name: &String| name.starts_with("chain:") && found.iter().all(|(known, _)| known != name);
+        lock(&self.0.checks).retain(|name, _| !gone(name));
+        found.into_iter().for_each(|found| self.found(found));
+    }
+
+    async fn check_exports(&self, before: Arc<Vec<Exported>>) -> Arc<Vec<Exported>> {
+        let Ok(now) = self.0.exported.ask(self.0.timing.timeout).await else { return before };
+        for exported in now.iter() {
+            let nothing = Exported::default();
+            let before = before.iter().find(|before| before.exporter == exported.exporter).unwrap_or(&nothing);
+            if let Some(finding) = findings::exported(before, exported) {
+                self.note(&format!("metrics:{}", exported.exporter), finding);
+            }
+        }
+        now
     }
 
     /// The phase is told at once, the rest as it is found.
@@ -165,11 +231,44 @@ impl State {
     /// The row of the table that holds now.
     pub(super) fn condition(&self) -> Condition {
         let stalled = lock(&self.0.workers).silent_for() > self.0.timing.stalled_after;
+        let stuck = self.stuck();
         let checks = lock(&self.0.checks);
         let Some(receiver) = checks.get(RECEIVER) else { return Condition::Starting };
-        let cannot_accept = receiver.degraded();
+        let cannot_accept = receiver.degraded() || stuck.is_some();
         let degraded = checks.iter().any(|(name, check)| name != RECEIVER && check.degraded());
         Condition::of(self.0.lifecycle.phase(), stalled, cannot_accept, degraded)
+    }
+
+    /// The row in words.
+    pub(super) fn why(&self, condition: Condition) -> String {
+        match condition {
+            Condition::CannotAccept if !self.degraded(RECEIVER) => {
+                let destination = self.stuck().unwrap_or_default();
+                format!("the store takes nothing more, and {destination} takes nothing either: see the check {SPILL}")
+            }
+            Condition::Degraded => {
+                let checks = lock(&self.0.checks);
+                let failing = checks.iter().filter(|(_, check)| check.degraded()).map(|(name, _)| name.as_str());
+                let names: Vec<&str> = failing.take(5).collect();
+                format!("at work, but needs attention: {}", names.join(", "))
+            }
+            other => other.text().to_owned(),
+        }
+    }
+
+    /// A required destination that takes nothing while the store takes nothing either: then no promise can be made.
+    pub(super) fn stuck(&self) -> Option<String> {
+        if !self.degraded(SPILL) {
+            return None;
+        }
+        let destinations = self.0.destinations.last();
+        let required = destinations.iter().filter(|status| status.role == Role::Required);
+        let mut down = required.filter(|status| self.degraded(&findings::name_of(status)));
+        down.next().map(|status| status.name.clone())
+    }
+
+    fn degraded(&self, name: &str) -> bool {
+        lock(&self.0.checks).get(name).is_some_and(Check::degraded)
     }
 
     /// Every check with its last result.
@@ -183,18 +282,7 @@ impl State {
         &self,
         patience: Duration,
     ) -> Result<Arc<Vec<DestinationStatus>>, Arc<Vec<DestinationStatus>>> {
-        let mut answers = self.0.answers.subscribe();
-        answers.mark_unchanged();
-        if !self.0.asking.swap(true, Ordering::AcqRel) {
-            let (ask, answers, done) = (self.0.ask.clone(), self.0.answers.clone(), Done(self.0.asking.clone()));
-            tokio::task::spawn_blocking(move || {
-                answers.send_replace(Arc::new(ask()));
-                drop(done);
-            });
-        }
-        let answered = tokio::time::timeout(patience, answers.changed()).await.is_ok();
-        let last = answers.borrow().clone();
-        if answered { Ok(last) } else { Err(last) }
+        self.0.destinations.ask(patience).await
     }
 
     pub(super) fn listening(&self) -> &BTreeMap<String, SocketAddr> {
@@ -217,6 +305,10 @@ impl State {
         Finding { failures: u32::from(full), observed: used as u64, output }
     }
 
+    fn found(&self, (name, finding): (String, Finding)) {
+        self.note(&name, finding);
+    }
+
     fn note(&self, name: &str, finding: Finding) {
         let mut checks = lock(&self.0.checks);
         match checks.get_mut(name) {
@@ -228,28 +320,7 @@ impl State {
     }
 }
 
-fn check_name(status: &DestinationStatus) -> String {
-    format!("destination:{}", status.name)
-}
-
-fn judge(status: &DestinationStatus) -> Finding {
-    Finding { failures: status.failures, observed: u64::from(status.failures), output: status.last_error.clone() }
-}
-
-fn unanswered(timeout: Duration) -> Finding {
-    Finding { failures: 1, observed: 1, output: Some(format!("its status was not to be had within {timeout:?}")) }
-}
-
 /// These locks are held for a few instructions, on the admin thread alone.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The question has been answered, or has panicked: another may be asked.
-struct Done(Arc<AtomicBool>);
-
-impl Drop for Done {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
 }

@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::check::Check;
 use super::clock::rfc3339;
 use super::condition::{Condition, Health};
-use super::monitor::{RECEIVER, State};
+use super::findings::{DEAD_LETTERS, RECEIVER, SET_ASIDE, SPILL};
+use super::monitor::State;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -16,7 +17,7 @@ struct Report {
     status: Health,
     release_id: &'static str,
     description: &'static str,
-    output: &'static str,
+    output: String,
     /// As the draft has it, a list for each name.
     checks: BTreeMap<String, [Entry; 1]>,
 }
@@ -57,17 +58,25 @@ pub(super) fn report(state: &State, question: Question) -> (Health, String) {
     if let Some([receiver]) = checks.get_mut(RECEIVER) {
         receiver.status = match condition {
             Condition::Degraded => Health::Pass,
+            // Of the store, which has an entry of its own.
+            Condition::CannotAccept if receiver.status == Health::Pass => Health::Pass,
             condition => condition.ready(),
         };
         if receiver.status != Health::Pass && receiver.output.is_empty() {
             receiver.output = condition.text().to_owned();
         }
     }
+    if condition == Condition::CannotAccept
+        && state.stuck().is_some()
+        && let Some([spill]) = checks.get_mut(SPILL)
+    {
+        spill.status = Health::Fail;
+    }
     let report = Report {
         status,
         release_id: env!("CARGO_PKG_VERSION"),
         description: "chainspan",
-        output: condition.text(),
+        output: state.why(condition),
         checks,
     };
     (
@@ -79,7 +88,15 @@ pub(super) fn report(state: &State, question: Question) -> (Health, String) {
 
 fn entry(name: &str, check: &Check) -> Entry {
     let last = check.last();
-    let (component_type, observed_unit) = if name == RECEIVER { ("system", "By") } else { ("component", "failures") };
+    let (component_type, observed_unit) = match name {
+        RECEIVER => ("system", "By"),
+        SPILL => ("datastore", "By"),
+        SET_ASIDE => ("datastore", "files"),
+        DEAD_LETTERS => ("component", "spans"),
+        _ if name.starts_with("chain:") => ("component", "health"),
+        _ if name.starts_with("metrics:") => ("component", "lost points"),
+        _ => ("component", "failures"),
+    };
     Entry {
         status: if check.degraded() { Health::Warn } else { Health::Pass },
         component_type,

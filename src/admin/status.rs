@@ -10,13 +10,17 @@
 //!       "role": "required",
 //!       "spans":    {"accepted": 5, "delivered": 5, "rejected": 0, "in_flight": 0, "spilled": 0, "dead": 0, "discarded": 0},
 //!       "requests": {"accepted": 0, "delivered": 0, "rejected": 0, "in_flight": 0, "spilled": 0, "dead": 0, "discarded": 0},
-//!       "failures": 0, "last_error": null, "backlog_age_seconds": 0.0, "queue_bytes": 0
+//!       "breaker": "closed", "failures": 0, "last_error": null, "backlog_age_seconds": 0.0, "queue_bytes": 0
 //!     }
 //!   },
 //!   "chains": {"8453": {"health": "degraded", "why": "too many operations fail"}, "1": {"health": "healthy", "why": null}},
+//!   "store": {"used_bytes": 0, "max_bytes": 1073741824, "free_bytes": 90000000000, "refusing": null, "set_aside": []},
 //!   "memory": {"resident_bytes": 9000000, "budget_used_bytes": 0, "budget_limit_bytes": 268435456}
 //! }
 //! ```
+//!
+//! `breaker` is `closed`, `open` or `half_open`. `store` is `null` without `file_storage`, and before it is open; `refusing`
+//! says why nothing can be put in, `set_aside` names damaged files that were put aside.
 //!
 //! `spans` counts spans, `requests` counts requests of metrics and logs. `last_error` is `null` while `failures` is 0,
 //! `resident_bytes` is `null` where the system does not tell. A chain that several services or environments report on shows
@@ -24,6 +28,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -32,6 +37,7 @@ use super::monitor::State;
 use crate::config::Role;
 use crate::delivery::{Conservation, DestinationStatus};
 use crate::red::ChainState;
+use crate::store::StoreStatus;
 
 /// How long the destinations have to answer; then their last answer is shown.
 const PATIENCE: Duration = Duration::from_millis(40);
@@ -43,6 +49,7 @@ struct Status<'a> {
     listening: &'a BTreeMap<String, SocketAddr>,
     destinations: BTreeMap<&'a str, Destination<'a>>,
     chains: Option<BTreeMap<String, Chain>>,
+    store: Option<Store>,
     memory: Memory,
 }
 
@@ -57,10 +64,20 @@ struct Destination<'a> {
     role: &'static str,
     spans: Conservation,
     requests: Conservation,
+    breaker: &'static str,
     failures: u32,
     last_error: Option<&'a str>,
     backlog_age_seconds: f64,
     queue_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Store {
+    used_bytes: u64,
+    max_bytes: u64,
+    free_bytes: u64,
+    refusing: Option<String>,
+    set_aside: Vec<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -80,7 +97,8 @@ pub(super) async fn status(state: &State) -> Result<String, serde_json::Error> {
         uptime_seconds: state.uptime().as_secs(),
         listening: state.listening(),
         destinations: destinations.iter().map(|status| (status.name.as_str(), destination(status))).collect(),
-        chains: chains.map(worst),
+        chains: chains.map(|chains| worst(&chains)),
+        store: state.store(PATIENCE).await.as_ref().as_ref().map(store),
         memory: Memory {
             resident_bytes: resident_bytes(),
             budget_used_bytes: budget.used(),
@@ -90,10 +108,11 @@ pub(super) async fn status(state: &State) -> Result<String, serde_json::Error> {
 }
 
 /// The worst state of each chain.
-fn worst(mut states: Vec<ChainState>) -> BTreeMap<String, Chain> {
+fn worst(states: &[ChainState]) -> BTreeMap<String, Chain> {
     // Later entries replace earlier ones: the worst comes last.
+    let mut states: Vec<&ChainState> = states.iter().collect();
     states.sort_by_key(|state| std::cmp::Reverse(state.health));
-    let chain = |state: ChainState| {
+    let chain = |state: &ChainState| {
         (state.chain.to_string(), Chain { health: state.health.label(), why: state.why.map(|why| why.text()) })
     };
     states.into_iter().map(chain).collect()
@@ -107,10 +126,21 @@ fn destination(status: &DestinationStatus) -> Destination<'_> {
         },
         spans: status.spans,
         requests: status.requests,
+        breaker: status.breaker.label(),
         failures: status.failures,
         last_error: status.last_error.as_deref(),
         backlog_age_seconds: status.backlog_age.unwrap_or_default().as_secs_f64(),
         queue_bytes: status.queue_bytes,
+    }
+}
+
+fn store(status: &StoreStatus) -> Store {
+    Store {
+        used_bytes: status.used_bytes,
+        max_bytes: status.max_bytes,
+        free_bytes: status.free_bytes,
+        refusing: status.refusing.as_ref().map(ToString::to_string),
+        set_aside: status.set_aside.clone(),
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::lifecycle::{Lifecycle, Phase};
-use super::monitor::{State, Timing};
+use super::monitor::{Sources, State, Timing};
 use super::workers::Workers;
 use crate::config::Role;
 use crate::delivery::{BreakerState, Conservation, DestinationStatus};
@@ -41,7 +41,13 @@ fn destination() -> DestinationStatus {
 fn state(ask: impl Fn() -> Vec<DestinationStatus> + Send + Sync + 'static) -> State {
     let lifecycle = Lifecycle::new();
     lifecycle.advance(Phase::Running).unwrap();
-    State::with_timing(BTreeMap::new(), Arc::new(ask), Arc::new(Vec::new), Budget::new(1 << 20), lifecycle, TIMING)
+    let sources = Sources {
+        destinations: Arc::new(ask),
+        chains: Arc::new(Vec::new),
+        store: Arc::new(|| None),
+        exported: Arc::new(Vec::new),
+    };
+    State::with_timing(BTreeMap::new(), sources, Budget::new(1 << 20), lifecycle, TIMING)
 }
 
 /// Status line and body. Blocking, so that it needs no runtime that works.

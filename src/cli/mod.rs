@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod dlq;
 pub mod health;
 pub mod load;
 pub mod metrics;
@@ -39,6 +40,7 @@ enum Command {
     Check(check::CheckArgs),
     Demo(demo::DemoArgs),
     Load(load::LoadArgs),
+    Dlq(dlq::DlqArgs),
     Health(health::HealthArgs),
     Metrics(metrics::MetricsArgs),
 }
@@ -50,6 +52,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Demo(args) => demo::demo(args),
         Command::Load(args) => load::load(args),
+        Command::Dlq(args) => dlq::dlq(args),
         Command::Health(args) => health::health(args),
         Command::Metrics(args) => metrics::metrics(&args),
     };

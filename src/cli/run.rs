@@ -58,10 +58,14 @@ fn workers() -> usize {
 async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     // Before anything is bound: a signal that comes early still drains.
     let mut signals = Signals::new().context("cannot listen for signals")?;
-    let service = Service::start(config).await?;
-    for (component, address) in service.listening() {
-        tracing::info!(component, %address, "listening");
-    }
+    let service = tokio::select! {
+        started = Service::start(config) => started?,
+        // A store may take its time to recover. Nothing was accepted, so nothing is owed.
+        name = signals.next() => {
+            tracing::info!(signal = name, "stopped before it had started");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     tracing::info!("running");
     let name = signals.next().await;
     tracing::info!(signal = name, "draining");

@@ -4,7 +4,8 @@
 //!
 //! A destination that refuses everything is another matter: nothing is wrong with the data then. So many refusals in a row
 //! without a success, `2 log2 n` and [`BENEFIT_OF_DOUBT`] more, and it is the destination that is left alone: its breaker
-//! opens, and the data is kept. Up to then what stood alone has become a dead letter, which an operator can replay.
+//! opens, and the data is kept. Up to then what stood alone has become a dead letter, which an operator can replay. If it
+//! then turns out to take other data, it was the data after all, and sixteen times as many are allowed for a while.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,6 +20,10 @@ use crate::otlp;
 
 /// Refusals in a row that isolation may cost beyond what one offender explains.
 const BENEFIT_OF_DOUBT: u32 = 30;
+/// So many times more when the destination was wrongly blamed, and again.
+const REHABILITATION: u32 = 16;
+/// For so long.
+const REMEMBERED: Duration = Duration::from_secs(600);
 /// After so long without a request that was too large, larger ones are tried again.
 const GROW: Duration = Duration::from_secs(300);
 /// A limit is not taken to be lower than that: one span that is too large says little of others.
@@ -82,19 +87,29 @@ pub(crate) struct Refusals {
     row: u32,
     /// So many are explained by what is being isolated.
     explained: u32,
+    /// What is allowed beyond that, times this, until then.
+    trust: Option<(u32, Instant)>,
 }
 
 impl Refusals {
     /// A batch of `items` was refused. `true`: it is the destination that is to blame.
     pub(crate) fn add(&mut self, items: u64) -> bool {
         self.row = self.row.saturating_add(1);
-        self.explained = self.explained.max(2 * items.max(1).ilog2() + BENEFIT_OF_DOUBT);
+        let trust = self.trust.map_or(1, |(factor, _)| factor);
+        self.explained = self.explained.max(2 * items.max(1).ilog2() + BENEFIT_OF_DOUBT * trust);
         self.row > self.explained
     }
 
-    /// Something was taken.
-    pub(crate) fn reset(&mut self) {
-        *self = Self::default();
+    /// Something was taken, or everything begins anew.
+    pub(crate) fn reset(&mut self, now: Instant) {
+        (self.row, self.explained) = (0, 0);
+        self.trust = self.trust.filter(|(_, until)| now < *until);
+    }
+
+    /// The destination was to blame, and takes other data.
+    pub(crate) fn rehabilitate(&mut self, now: Instant) {
+        let factor = self.trust.map_or(1, |(factor, _)| factor);
+        self.trust = Some(((factor * REHABILITATION).min(REHABILITATION * REHABILITATION), now + REMEMBERED));
     }
 }
 
@@ -141,14 +156,20 @@ mod tests {
     /// One offender among n is found without anybody being blamed for it; a destination that takes nothing is.
     #[test]
     fn a_destination_that_refuses_everything_is_to_blame_after_a_bounded_number() {
+        let now = Instant::now();
         for items in [1_u64, 64, 100_000] {
             let mut refusals = Refusals::default();
             let one_offender = u64::from(items.ilog2()) + 1;
             assert!((0..one_offender).all(|step| !refusals.add(items >> step)));
             let more = (0..1_000).take_while(|_| !refusals.add(1)).count() as u64;
             assert!(one_offender + more <= 2 * u64::from(items.ilog2()) + 30, "{items}: {more}");
-            refusals.reset();
+            refusals.reset(now);
             assert!(!refusals.add(items));
+            // Wrongly blamed: it is believed for longer, and not for ever.
+            refusals.rehabilitate(now);
+            assert!((0..480).all(|_| !refusals.add(1)));
+            refusals.reset(now + REMEMBERED);
+            assert_eq!((0..1_000).take_while(|_| !refusals.add(1)).count(), 30);
         }
     }
 

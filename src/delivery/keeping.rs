@@ -25,6 +25,13 @@ pub(crate) struct Dead {
     pub(crate) why: Undelivered,
 }
 
+/// What is left of a record that was delivered in part: parts that wait, with their spans, and dead letters.
+#[derive(Debug)]
+pub(crate) struct Remains {
+    pub(crate) left: Vec<(Bytes, u32)>,
+    pub(crate) dead: Vec<Dead>,
+}
+
 /// What is to be asked of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Todo {
@@ -163,11 +170,11 @@ impl Tickets {
     }
 
     /// What is to take the place of its record: what is left, and its dead letters.
-    pub(crate) fn remains(&self, id: TicketId) -> Option<(RecordId, Vec<(Bytes, u32)>, Vec<Dead>)> {
+    pub(crate) fn remains(&self, id: TicketId) -> Option<(RecordId, Remains)> {
         let ticket = &self.open[id];
         let Phase::Kept(record) = ticket.phase else { return None };
         let keeping = ticket.keeping.as_deref()?;
-        Some((record, keeping.left.clone(), keeping.dead.clone()))
+        Some((record, Remains { left: keeping.left.clone(), dead: keeping.dead.clone() }))
     }
 
     /// Whether it will wait on the disk when what is being written is there.

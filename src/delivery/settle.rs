@@ -174,7 +174,10 @@ impl Actor {
     /// The destination works. If it had been down, the other connections need not sit out their pauses.
     fn succeeded(&mut self, index: usize, now: Instant) {
         self.slots[index].failures = 0;
-        self.refusals.reset();
+        self.refusals.reset(now);
+        if self.breaker.is_refusing() {
+            self.refusals.rehabilitate(now);
+        }
         self.limit.grow(now);
         self.turn(Event::Succeeded, now, None);
         if let Some(keeper) = &mut self.keeper {
@@ -228,7 +231,7 @@ impl Actor {
             return;
         }
         // Its time holds now, not those of the connections. What the disk has, or will have soon, need not wait in memory.
-        self.refusals.reset();
+        self.refusals.reset(now);
         for slot in &mut self.slots {
             slot.rest = slot.rest.filter(|rest| rest.asked);
         }

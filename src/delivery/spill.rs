@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::actor::Actor;
 use super::clock::unix_nano;
 use super::keeper::Answer;
-use super::keeping::{Dead, Todo};
+use super::keeping::{Dead, Remains, Todo};
 use super::queue::Piece;
 use super::tickets::{TicketId, Tickets};
 use super::{Signal, Undelivered};
@@ -175,7 +175,7 @@ impl Actor {
                     }
                 }
                 Todo::Replace(ticket) => {
-                    let Some((record, left, dead)) = self.tickets.remains(ticket) else { continue };
+                    let Some((record, Remains { left, dead })) = self.tickets.remains(ticket) else { continue };
                     let left = (!left.is_empty()).then(|| self.record(ticket, join(left)));
                     let parts = left.into_iter().chain(self.letters(ticket, dead)).collect();
                     if let Some(keeper) = &mut self.keeper {

@@ -28,6 +28,8 @@ const FEW: usize = 32;
 const IDLE: Duration = Duration::from_millis(500);
 /// After a failure the disk is left alone for so long.
 const PAUSE: Duration = Duration::from_millis(100);
+/// The same, when the file could not be opened again.
+const LONG_PAUSE: Duration = Duration::from_secs(5);
 /// Pages that are given back to the file system in one transaction.
 const SHRINK_PAGES: u32 = 256;
 /// So many quiet looks around before the file is made smaller.
@@ -242,7 +244,8 @@ impl Writer {
                 "the store cannot be written; nothing is accepted for it until it can"
             );
         }
-        self.paused = Some(Instant::now() + PAUSE);
+        // To open the file again may take reading all of it.
+        self.paused = Some(Instant::now() + if self.connection.is_some() { PAUSE } else { LONG_PAUSE });
         self.shared.health().fault = Some(fault.not_kept());
     }
 
@@ -252,7 +255,7 @@ impl Writer {
         let directory = self.shared.settings.directory.clone();
         let opened = self.shared.alone(|| {
             drop(connection);
-            open::replace(&directory, why)
+            open::replaced(&directory, why)
         });
         self.take(opened.map_err(|error| Fault::Disk(error.to_string()))?);
         Ok(())
@@ -281,7 +284,9 @@ impl Writer {
     fn look_around(&mut self) {
         self.room.sample(&self.shared, self.connection.as_ref());
         if self.is_troubled() {
-            self.retry();
+            if self.paused.is_none_or(|until| Instant::now() >= until) {
+                self.retry();
+            }
             return;
         }
         let (Some(quiet), Some(connection)) = (&mut self.quiet, &self.connection) else { return };

@@ -33,6 +33,8 @@ pub enum Act {
     Hold,
     /// Drops the TCP connection in the middle of the request.
     Reset,
+    /// The same, once [`Fault::release`] has been called.
+    HoldThenReset,
     /// Sends GOAWAY after accepting it.
     GoAway,
     /// Never answers.
@@ -264,6 +266,11 @@ async fn answer(
         Act::Refuse(code, message, None) => (Status::new(code, message), None),
         Act::Refuse(code, message, delay) => {
             (Status::with_error_details(code, message, ErrorDetails::with_retry_info(delay)), None)
+        }
+        Act::HoldThenReset => {
+            shared.held.acquire().await.expect("never closed").forget();
+            cut.send_replace(1);
+            return;
         }
         Act::Reset => {
             cut.send_replace(1);
