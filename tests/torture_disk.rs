@@ -2,45 +2,15 @@
 
 mod torture_support;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
 use torture_support::process::Process;
+use torture_support::tmpfs::Tmpfs;
 use torture_support::{Bed, Outcome, Setup, Shape, load};
 
 fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_chainspan"))
-}
-
-/// A file system of 8 MiB of its own.
-struct Tmpfs(TempDir);
-
-impl Tmpfs {
-    /// `None`, and a loud line, where it may not be mounted.
-    fn mount() -> Option<Self> {
-        let directory = TempDir::with_prefix("chainspan-tmpfs-").expect("a directory");
-        let mount =
-            Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(directory.path()).output();
-        match mount {
-            Ok(output) if output.status.success() => Some(Self(directory)),
-            other => {
-                eprintln!("NOT CHECKED: a full disk; no tmpfs can be mounted here, which takes root: {other:?}");
-                None
-            }
-        }
-    }
-
-    fn directory(&self) -> PathBuf {
-        self.0.path().join("store")
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
 }
 
 /// Sends until somebody is refused with UNAVAILABLE: there is no room any more. The spans that found room.

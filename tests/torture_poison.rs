@@ -91,15 +91,36 @@ async fn what_is_too_large_is_cut_until_it_fits() {
     bed.agent.set_mood(Mood::Limit(1_000));
     send_all(&bed).await;
     assert_eq!(bed.count("dead").await.expect("a count"), 0, "a few spans fit");
-    bed.agent.set_mood(Mood::Limit(40));
-    send_all(&bed).await;
     let all = REQUESTS * u64::from(SPANS);
-    assert_eq!(bed.count("dead").await.expect("a count"), all, "not one fits");
+    let giants: HashSet<u64> = [7, 200, 201].map(|number| all + number).into();
+    bed.agent.set_mood(Mood::Poison(Arc::new(giants.clone()), Code::ResourceExhausted));
+    send_all(&bed).await;
     let (verdict, contents) = bed.verdict().await.expect("at rest");
     assert!(verdict.violations.is_empty(), "{:#?}", verdict.violations);
-    assert_eq!(contents.reasons(), [("too_large", all as usize)].into());
-    assert!(contents.letters.iter().all(|(_, numbers)| numbers.len() == 1), "one span each");
-    assert_eq!(verdict.delivered, all);
+    assert_eq!(contents.reasons(), [("too_large", giants.len())].into());
+    assert_eq!(contents.dead().into_iter().collect::<HashSet<_>>(), giants);
+    assert_eq!((verdict.delivered, verdict.repeated), (2 * all - giants.len() as u64, 0));
+}
+
+/// An agent that refuses whatever it is sent, with a code that means the data: a few spans die of it until it is clear that
+/// it is not theirs, then the breaker opens and the rest is kept, and goes out when the agent is itself again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_refuses_everything_does_not_turn_everything_into_dead_letters() {
+    let mut bed = bed().await;
+    bed.agent.set_mood(Mood::Refuse(Code::InvalidArgument));
+    let mut service = load::service(bed.target().expect("open")).await.expect("connected");
+    for _ in 0..REQUESTS {
+        assert_eq!(load::send(&bed.oracle, &mut service, SPANS).await, Outcome::Acknowledged);
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let all = REQUESTS * u64::from(SPANS);
+    let dead = bed.count("dead").await.expect("a count");
+    assert!(dead < all / 2, "{dead} of {all} died in three seconds");
+    assert!(bed.count("spilled").await.expect("a count") > 0, "the rest is kept");
+    bed.agent.set_mood(Mood::Good);
+    let (verdict, _) = bed.verdict().await.expect("at rest");
+    assert!(verdict.violations.is_empty(), "{:#?}", verdict.violations);
+    assert_eq!((verdict.lost, verdict.repeated), (0, 0));
 }
 
 /// A destination that is set up wrongly refuses everything: nothing dies of that. The data is kept, and goes out when the

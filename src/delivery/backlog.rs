@@ -31,6 +31,12 @@ pub(crate) struct Backlog {
     cursor: Option<RecordId>,
     /// Whether there may be something after it.
     more: bool,
+    /// Whether that became so after the read that is under way had begun, which then need not have seen it.
+    news: bool,
+    /// Whether old records wait again since it had begun.
+    rewound: bool,
+    /// Where the read that is under way began: it says nothing of what lies before.
+    from: Option<RecordId>,
     /// Up to the cursor, and waiting again.
     behind: BTreeSet<RecordId>,
     /// The same, but others go first: they were refused when nothing else was taken either.
@@ -54,10 +60,14 @@ impl Backlog {
         if self.behind.is_empty() && !self.more {
             self.behind = std::mem::take(&mut self.deferred);
         }
-        match self.behind.first() {
+        let next = match self.behind.first() {
             Some(first) => Some((Aim::Behind, Some(RecordId(first.0 - 1)))),
             None => self.more.then_some((Aim::Ahead, self.cursor)),
+        };
+        if let Some((_, from)) = next {
+            (self.from, self.news, self.rewound) = (from, false, false);
         }
+        next
     }
 
     /// Of what was read, what is to be taken up. It is in memory from now on.
@@ -72,11 +82,13 @@ impl Backlog {
             }
         }
         match (aim, last) {
+            (Aim::Ahead, Some(_)) if self.rewound => {}
             (Aim::Ahead, Some(last)) => self.cursor = self.cursor.max(Some(last)),
-            (Aim::Ahead, None) => self.more = false,
-            // What was not found up to there is not there any more.
-            (Aim::Behind, Some(last)) => self.behind = self.behind.split_off(&RecordId(last.0 + 1)),
-            (Aim::Behind, None) => self.behind.clear(),
+            (Aim::Ahead, None) => self.more = self.news,
+            // What was not found from where the read began up to there is not there any more.
+            (Aim::Behind, last) => {
+                self.behind.retain(|id| Some(*id) <= self.from || last.is_some_and(|last| *id > last))
+            }
         }
         self.forget(now);
         chosen
@@ -95,7 +107,7 @@ impl Backlog {
         } else if Some(id) <= self.cursor {
             self.behind.insert(id);
         } else {
-            self.more = true;
+            self.added();
         }
     }
 
@@ -108,12 +120,13 @@ impl Backlog {
 
     /// New records wait, after all others.
     pub(crate) fn added(&mut self) {
-        self.more = true;
+        (self.more, self.news) = (true, true);
     }
 
     /// Old records wait again, nobody knows which.
     pub(crate) fn rewind(&mut self) {
-        (self.cursor, self.more) = (None, true);
+        (self.cursor, self.rewound) = (None, true);
+        self.added();
         self.behind.clear();
         self.deferred.clear();
     }
@@ -124,7 +137,9 @@ impl Backlog {
             let (now, later): (BTreeSet<_>, _) =
                 std::mem::take(&mut self.deferred).into_iter().partition(|id| Some(*id) <= self.cursor);
             self.behind.extend(now);
-            self.more |= !later.is_empty();
+            if !later.is_empty() {
+                self.added();
+            }
         }
     }
 
@@ -171,6 +186,30 @@ mod tests {
         assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(6)))));
     }
 
+    /// A read that is under way says nothing of what comes back before its beginning, or came to the disk after it.
+    #[test]
+    fn what_comes_back_while_something_is_read_is_not_forgotten() {
+        let (mut backlog, now) = (Backlog::new(true), Instant::now());
+        backlog.choose(Aim::Ahead, records(1..=9), now);
+        backlog.back(RecordId(8), false);
+        assert_eq!(backlog.next(), Some((Aim::Behind, Some(RecordId(7)))));
+        backlog.back(RecordId(2), false);
+        assert_eq!(ids(&backlog.choose(Aim::Behind, records(8..=9), now)), [8]);
+        assert_eq!(backlog.next(), Some((Aim::Behind, Some(RecordId(1)))));
+        backlog.back(RecordId(1), false);
+        // 2 was purged meanwhile, and 1 lies before.
+        assert_eq!(ids(&backlog.choose(Aim::Behind, records([]), now)), [0; 0]);
+        assert_eq!(backlog.next(), Some((Aim::Behind, Some(RecordId(0)))));
+        assert_eq!(ids(&backlog.choose(Aim::Behind, records(1..=9), now)), [1]);
+
+        assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(9)))));
+        backlog.kept(RecordId(10));
+        backlog.back(RecordId(10), false);
+        assert_eq!(ids(&backlog.choose(Aim::Ahead, records([]), now)), [0; 0]);
+        assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(9)))));
+        assert_eq!(ids(&backlog.choose(Aim::Ahead, records([10]), now)), [10]);
+    }
+
     /// A record that is refused when nothing is taken does not stand in the way of the others, and is not forgotten.
     #[test]
     fn what_stands_back_is_next_when_there_is_hope_or_nothing_else() {
@@ -196,5 +235,17 @@ mod tests {
         assert_eq!(backlog.next(), Some((Aim::Ahead, None)));
         // 1 has not been deleted yet.
         assert_eq!(ids(&backlog.choose(Aim::Ahead, records([1, 2, 3, 4]), now)), [3]);
+    }
+
+    /// A read that is under way when letters are revived may not have seen them.
+    #[test]
+    fn records_that_are_revived_while_something_is_read_are_found() {
+        let (mut backlog, now) = (Backlog::new(true), Instant::now());
+        backlog.choose(Aim::Ahead, records([1, 4]), now);
+        assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(4)))));
+        backlog.rewind();
+        assert_eq!(ids(&backlog.choose(Aim::Ahead, records([5]), now)), [5]);
+        assert_eq!(backlog.next(), Some((Aim::Ahead, None)));
+        assert_eq!(ids(&backlog.choose(Aim::Ahead, records([1, 2, 4, 5]), now)), [2]);
     }
 }

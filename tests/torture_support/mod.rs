@@ -14,6 +14,7 @@ pub mod numbers;
 pub mod oracle;
 pub mod process;
 pub mod scenario;
+pub mod tmpfs;
 pub mod verdict;
 pub mod watch;
 
