@@ -13,12 +13,14 @@ use common::prometheus::{self, query, value};
 use common::sink::Sink;
 use common::{http_get, otlp};
 
+const JAEGERS: &str = "traces_span_metrics_duration_milliseconds use base unit";
 const CHAINS: [&str; 2] = ["11155111", "8453"];
 
 /// A chainspan that has measured operations of every kind on two chains, from a service whose name must be escaped.
 fn measured() -> (Chainspan, Sink) {
     let sink = Sink::start();
-    let chainspan = Chainspan::start(&config(sink.address, "", ""));
+    let yaml = config(sink.address, "", "").replace("gateway: {}", "gateway: {span_metrics: true}");
+    let chainspan = Chainspan::start(&yaml);
     let ms = Duration::from_millis;
     let spans = CHAINS.into_iter().flat_map(|chain| {
         let chain = || otlp::text("chain_id", chain);
@@ -94,13 +96,16 @@ fn assert_no_series_twice(metrics: &str) {
     }
 }
 
-/// `promtool check metrics` finds nothing to say about the text format, and no series is there twice.
+/// `promtool check metrics` finds nothing to say about the text format, and no series is there twice. Only the metric of
+/// calls is not in the unit that it would have: that name is Jaeger's.
 #[test]
 fn promtool_finds_nothing() {
     let Some(program) = peer::find("promtool") else { return };
     let (chainspan, _sink) = measured();
     let metrics = chainspan.metrics();
-    assert!(metrics.contains("avs_gateway_operations_total"), "nothing was measured:\n{metrics}");
+    for name in ["avs_gateway_operations_total", "traces_span_metrics_calls_total"] {
+        assert!(metrics.contains(name), "nothing was measured:\n{metrics}");
+    }
 
     assert_no_series_twice(&metrics);
     let mut command = Command::new(program);
@@ -111,5 +116,6 @@ fn promtool_finds_nothing() {
     drop(stdin);
     let output = promtool.wait_with_output().expect("promtool ends");
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && said.trim().is_empty(), "promtool check metrics:\n{said}\nof\n{metrics}");
+    let said: Vec<&str> = said.lines().filter(|line| !line.starts_with(JAEGERS)).collect();
+    assert!(said.is_empty(), "promtool check metrics:\n{}\nof\n{metrics}", said.join("\n"));
 }

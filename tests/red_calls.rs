@@ -181,3 +181,24 @@ fn idle_calls_are_retired_and_start_anew() {
         assert_eq!(red.snapshot().series_count(), 0, "round {round}");
     }
 }
+
+/// What a combination costs, with names of the usual length: its two series are one histogram.
+#[test]
+fn a_combination_costs_less_than_a_kibibyte() {
+    let red = Red::new(Settings { max_series: 32_768, ..counting() });
+    let all = (0..64 * 32)
+        .map(|n| Call {
+            service: format!("gateway-{}", n % 4).into(),
+            ..call(n / 32 + 1, &format!("operation {}", n % 32), n)
+        })
+        .collect();
+    let all = calls(all);
+    let cost = allocation_counter::measure(|| {
+        red.commit(&all, T);
+        drop(red.snapshot());
+    });
+    assert_eq!(red.snapshot().calls.len(), 2_048);
+    let bytes = cost.bytes_current / 2_048;
+    println!("bytes a combination: {bytes}");
+    assert!((200..1_024).contains(&bytes), "{bytes} bytes");
+}

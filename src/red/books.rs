@@ -21,6 +21,7 @@ use super::gauge::{Gauge, GaugeKey};
 use super::health::{Cause, Happened, Health, Signs, Thresholds, Tracker};
 use super::key::{CellKey, OVERFLOW_DIMS, SeriesKey};
 use super::labels::{Attributes, ChainLabel, class};
+use super::latest::Latest;
 use super::ledger::{Ledger, Moment, families};
 use super::registry::Registry;
 use super::shard::{Counted, Table};
@@ -79,7 +80,10 @@ struct Waiting {
 
 #[derive(Debug)]
 struct Seen {
+    /// As it was first seen: whose it is.
     gauge: Gauge,
+    /// End of the span and value.
+    latest: Latest<(u64, i64)>,
     touched: u64,
     since: u64,
     above_since: Option<u64>,
@@ -89,7 +93,8 @@ struct Seen {
 struct Success {
     dims: Arc<Dims>,
     attributes: Attributes,
-    end: u64,
+    /// End of the span.
+    latest: Latest<u64>,
     since: u64,
 }
 
@@ -138,9 +143,6 @@ impl Books {
     /// Adds what a shard has counted since it was last collected.
     pub(super) fn enter(&mut self, counted: Counted, registry: &Registry) {
         self.now = self.now.max(counted.now);
-        for (key, gauge) in counted.gauges {
-            self.see(key, gauge, registry);
-        }
         for table in counted.tables {
             self.enter_table(table, registry);
         }
@@ -160,7 +162,11 @@ impl Books {
             ledger.late += table.late;
             ledger.future += table.future;
         }
-        for (key, mut cell) in table.into_cells() {
+        let (cells, gauges) = table.into_parts();
+        for (key, gauge) in gauges {
+            self.see(key, gauge, window, registry);
+        }
+        for (key, mut cell) in cells {
             let key = settle(key, &mut cell, registry);
             self.totals.enter(key, &cell, moment);
             let waiting =
@@ -187,10 +193,10 @@ impl Books {
                     let success = self.successes.entry(series).or_insert_with(|| Success {
                         dims: cell.dims.clone(),
                         attributes: attributes.restricted_to(series.metric.entry().attributes),
-                        end: 0,
+                        latest: Latest::new(moment.window, cell.newest_end),
                         since: moment.since,
                     });
-                    success.end = success.end.max(cell.newest_end);
+                    success.latest.see(moment.window, cell.newest_end);
                 }
                 Metric::ChainHealth => {
                     let chain = self.chains.entry(series).or_insert_with(|| Chain {
@@ -217,7 +223,7 @@ impl Books {
         }
     }
 
-    fn see(&mut self, key: GaugeKey, mut gauge: Gauge, registry: &Registry) {
+    fn see(&mut self, key: GaugeKey, mut gauge: Gauge, window: u64, registry: &Registry) {
         let (dims, chain) = registry.home((key.dims, key.chain), &gauge.dims, gauge.chain);
         let home = GaugeKey { dims, chain, ..key.clone() };
         if home != key {
@@ -227,17 +233,18 @@ impl Books {
         if key.is_overflow() {
             gauge.dims = Arc::default();
         }
-        let now = self.now;
+        let (now, told) = (self.now, (gauge.end_unix_nano, gauge.value));
         let seen = self.gauges.entry(key).or_insert_with(|| Seen {
             gauge: gauge.clone(),
+            latest: Latest::new(window, told),
             touched: now,
             since: now,
             above_since: None,
         });
-        seen.gauge.see(&gauge);
+        seen.latest.see(window, told);
         seen.touched = now;
-        seen.above_since =
-            if seen.gauge.value > 0 { seen.above_since.or(Some(seen.gauge.end_unix_nano)) } else { None };
+        let (end, value) = seen.latest.newest();
+        seen.above_since = if value > 0 { seen.above_since.or(Some(end)) } else { None };
     }
 
     /// What happens now and then: chains are evaluated, what is idle is retired.
@@ -258,7 +265,7 @@ impl Books {
         for (key, seen) in &self.gauges {
             let of = signs.entry((key.dims, key.chain)).or_default();
             match key.metric {
-                Metric::BreakerState => of.breaker_open |= seen.gauge.value == 2,
+                Metric::BreakerState => of.breaker_open |= seen.latest.newest().1 == 2,
                 _ => of.gap_since = [of.gap_since, seen.above_since].into_iter().flatten().min(),
             }
         }

@@ -27,6 +27,7 @@ mod health;
 mod histogram;
 mod key;
 mod labels;
+mod latest;
 mod ledger;
 mod registry;
 mod scale;

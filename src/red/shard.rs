@@ -78,7 +78,6 @@ pub(super) struct Shard {
 pub(super) struct Counted {
     /// One for each window, ascending.
     pub(super) tables: Vec<Table>,
-    pub(super) gauges: Gauges,
     pub(super) calls: calls::Table,
     /// The clock of the last commit.
     pub(super) now: u64,
@@ -96,15 +95,16 @@ pub(super) struct Table {
     /// Which cell counts for a key; several keys may share an overflow cell.
     index: HashMap<CellKey, u32>,
     cells: Vec<(CellKey, Cell)>,
+    gauges: Gauges,
 }
 
 impl Table {
     fn new(window: u64, since: u64) -> Self {
-        Self { window, since, late: 0, future: 0, index: HashMap::new(), cells: Vec::new() }
+        Self { window, since, late: 0, future: 0, index: HashMap::new(), cells: Vec::new(), gauges: Gauges::new() }
     }
 
-    pub(super) fn into_cells(self) -> impl Iterator<Item = (CellKey, Cell)> {
-        self.cells.into_iter()
+    pub(super) fn into_parts(self) -> (impl Iterator<Item = (CellKey, Cell)>, Gauges) {
+        (self.cells.into_iter(), self.gauges)
     }
 
     /// Takes in an older table.
@@ -112,6 +112,7 @@ impl Table {
         self.since = self.since.min(older.since);
         // Cells of one key may stand side by side: whoever collects adds them up.
         self.cells.extend(older.cells);
+        older.gauges.into_iter().for_each(|(key, seen)| see(&mut self.gauges, key, seen));
         self.late += older.late;
         self.future += older.future;
     }
@@ -152,11 +153,7 @@ impl Shard {
             let found = open.place(observation.end_unix_nano);
             if place != Some(found) {
                 place = Some(found);
-                let window = match found {
-                    Place::Current | Place::Future => open.current,
-                    Place::Before | Place::Late => open.oldest,
-                };
-                at = counted.table(window, now);
+                at = counted.table(open.window(found), now);
             }
             // An index that points nowhere is a mistake of the walk; its span is counted all the same.
             let dims = resolved.get(observation.dims as usize).copied().unwrap_or(OVERFLOW_DIMS);
@@ -177,9 +174,11 @@ impl Shard {
             let key = GaugeKey { metric, dims, chain, subject: reading.subject.clone() };
             let label = gauge::chain_label(chain, reading.chain);
             let seen = Gauge::new(reading, stage.dims.get(reading.dims as usize).cloned().unwrap_or_default(), label);
-            match counted.gauges.get_mut(&key) {
+            let at = counted.table(open.window(open.place(reading.end_unix_nano)), now);
+            let gauges = &mut counted.tables[at].gauges;
+            match gauges.get_mut(&key) {
                 Some(gauge) => gauge.see(&seen),
-                None => see(&mut counted.gauges, registry.gauge(key), seen),
+                None => see(gauges, registry.gauge(key), seen),
             }
         }
         for call in &stage.calls {

@@ -12,8 +12,8 @@ use super::sync::{AtomicU64, Ordering};
 /// How long a window is, in nanoseconds: 10 s.
 pub const WINDOW_NANO: u64 = 10_000_000_000;
 
-/// What was counted in one window; the values in it are deltas of this window alone, gauges as they were known when it
-/// was closed.
+/// What was counted in one window; the values in it are deltas of this window alone, gauges as the spans that had ended by
+/// then tell them.
 #[derive(Clone, Debug)]
 pub struct Window {
     /// Start, nanoseconds since the Unix epoch. No window handed out before reaches beyond it.
@@ -87,6 +87,15 @@ impl Open {
             Place::Current
         } else {
             Place::Future
+        }
+    }
+
+    /// The number of the window that a place is in.
+    #[inline]
+    pub(super) fn window(self, place: Place) -> u64 {
+        match place {
+            Place::Current | Place::Future => self.current,
+            Place::Before | Place::Late => self.oldest,
         }
     }
 }

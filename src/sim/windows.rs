@@ -5,8 +5,8 @@
 //! to the truth. [`Scope::EachWindow`], for runs in which nothing was late or from the future: every window holds exactly
 //! what ended in it.
 //!
-//! A gauge is no sum but a state, exported as it stands when its window is closed, also where nothing new was seen: which
-//! moment that is cannot be known from outside. So the last point of each gauge must show what was seen last.
+//! A gauge is no sum but a state: each window shows what the span says that ended last by the end of it, also where nothing
+//! new was seen. Of totals only the last point can be known, which must show what was seen last.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -91,6 +91,7 @@ pub fn check(
     let perhaps = truth.uncertain().map(|truth| truth.figures(families)).unwrap_or_default();
     found.compare("all windows", totals, &truth.figures(families), &perhaps);
     if scope == Scope::EachWindow {
+        found.gauges(&windows, truth, families);
         // A restart in the middle of a window makes two of it, which belong together.
         let mut whole: BTreeMap<u64, Sums> = BTreeMap::new();
         for ((start, _), sums) in windows {
@@ -182,6 +183,23 @@ impl Windows {
         }
         let surplus = found.into_iter().filter(|(_, point)| !point.is_zero());
         self.troubles.extend(surplus.map(|(series, _)| format!("{place}: {series}: nobody expects it")));
+    }
+
+    /// Every window that ends as a window does shows each gauge that was ever seen, as it was by then, and no other.
+    fn gauges(&mut self, windows: &BTreeMap<(u64, u64), Sums>, truth: &Truth, families: &[Family]) {
+        let mut ended = truth.windows().peekable();
+        let mut state: BTreeMap<Series, Figure> = BTreeMap::new();
+        for ((start, end), sums) in windows {
+            while let Some((_, window)) = ended.next_if(|(start, _)| start + WINDOW_NANO <= *end) {
+                let figures = window.figures(families).into_iter();
+                state.extend(figures.filter(|(_, figure)| matches!(figure, Figure::Gauge(_))));
+            }
+            if end % WINDOW_NANO == 0 {
+                let gauges = sums.iter().filter(|(_, point)| matches!(point, Point::Gauge(_)));
+                let gauges = gauges.map(|(series, point)| (series.clone(), point.clone())).collect();
+                self.compare(&format!("window {start}"), gauges, &state, &BTreeMap::new());
+            }
+        }
     }
 
     /// Quantiles as a reader of the export computes them, beside the values themselves.

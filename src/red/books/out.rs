@@ -1,5 +1,7 @@
 //! What leaves the books: windows, each once, running totals, and how each chain is doing.
 
+use std::ops::RangeInclusive;
+
 use super::*;
 
 impl Books {
@@ -13,41 +15,41 @@ impl Books {
                 break;
             }
             let (first, waiting) = entry.remove_entry();
-            (quiet..first).for_each(|number| closed.extend(self.hand_out(number, None, window::start(number + 1))));
-            closed.extend(self.hand_out(first, Some(waiting.ledger), window::start(waiting.last + 1)));
+            (quiet..first)
+                .for_each(|number| closed.extend(self.hand_out(number..=number, None, window::start(number + 1))));
+            closed.extend(self.hand_out(first..=waiting.last, Some(waiting.ledger), window::start(waiting.last + 1)));
             quiet = quiet.max(waiting.last + 1);
         }
         let until = self.windows.keys().next().map_or(open.oldest, |first| open.oldest.min(*first));
-        (quiet..until).for_each(|number| closed.extend(self.hand_out(number, None, window::start(number + 1))));
+        (quiet..until)
+            .for_each(|number| closed.extend(self.hand_out(number..=number, None, window::start(number + 1))));
         self.next = self.next.max(until);
         closed
     }
 
     /// Hands out all windows; the current one is cut at `now`.
     pub(in crate::red) fn flush(&mut self, open: Open, now: u64) -> Vec<Window> {
-        let mut closed = self.close(open);
+        let mut closed = self.close(Open { oldest: open.current, ..open });
         let (mut first, mut current) = (open.current, Ledger::default());
         for (number, waiting) in std::mem::take(&mut self.windows) {
-            if waiting.last < open.current {
-                closed.extend(self.hand_out(number, Some(waiting.ledger), window::start(waiting.last + 1)));
-            } else {
-                // What a clock that had jumped ahead left in windows to come belongs to the current one.
-                first = first.min(number);
-                current.absorb(waiting.ledger);
-            }
+            // What a clock that had jumped ahead left in windows to come belongs to the current one.
+            first = first.min(number);
+            current.absorb(waiting.ledger);
         }
-        closed.extend(self.hand_out(first, Some(current), now));
+        closed.extend(self.hand_out(first..=u64::MAX, Some(current), now));
         self.next = self.next.max(open.current);
         closed
     }
 
     /// Makes a window of what was counted; nothing if there is nothing to show.
-    fn hand_out(&mut self, first: u64, ledger: Option<Ledger>, end: u64) -> Option<Window> {
-        let start = window::start(first).max(self.handed_out);
+    fn hand_out(&mut self, numbers: RangeInclusive<u64>, ledger: Option<Ledger>, end: u64) -> Option<Window> {
+        let start = window::start(*numbers.start()).max(self.handed_out);
         let end = end.max(start + 1);
         let ledger = ledger.unwrap_or_default();
         let (overflow, late, future) = (ledger.overflow, ledger.late, ledger.future);
-        let gauges = self.gauge_series(end);
+        self.gauges.values_mut().for_each(|seen| seen.latest.hand_out(*numbers.end()));
+        self.successes.values_mut().for_each(|success| success.latest.hand_out(*numbers.end()));
+        let gauges = self.gauge_series(end, Latest::handed_out, Latest::handed_out);
         let gauges = gauges.map(|(metric, series)| (metric, Series { start_unix_nano: start, ..series }));
         let families = families(ledger.into_series(start).chain(gauges));
         self.handed_out = end;
@@ -57,7 +59,7 @@ impl Books {
 
     /// The running totals.
     pub(in crate::red) fn snapshot(&self, now: Option<u64>) -> Snapshot {
-        let gauges = self.gauge_series(now.unwrap_or(self.now));
+        let gauges = self.gauge_series(now.unwrap_or(self.now), |seen| Some(seen.newest()), |end| Some(end.newest()));
         let families = families(self.totals.series().chain(gauges));
         let overflow = self.totals.overflow + self.calls.overflow;
         let snapshot = self.snapshot_of(families, overflow, self.totals.late, self.totals.future);
@@ -83,8 +85,13 @@ impl Books {
         }
     }
 
-    /// The gauges as they stand at `now`.
-    fn gauge_series(&self, now: u64) -> impl Iterator<Item = (Metric, Series)> + '_ {
+    /// The gauges as they stand at `now`, of all that was seen or of what the windows that have been handed out have seen.
+    fn gauge_series(
+        &self,
+        now: u64,
+        told: fn(&Latest<(u64, i64)>) -> Option<(u64, i64)>,
+        succeeded: fn(&Latest<u64>) -> Option<u64>,
+    ) -> impl Iterator<Item = (Metric, Series)> + '_ {
         let gauge = |dims: &Arc<Dims>, attributes, since, value| Series {
             dims: dims.clone(),
             attributes,
@@ -93,15 +100,16 @@ impl Books {
             value: Value::Gauge(value),
             exemplars: Vec::new(),
         };
-        let seen = self.gauges.iter().map(move |(key, seen)| {
+        let seen = self.gauges.iter().filter_map(move |(key, seen)| {
+            let (_, value) = told(&seen.latest)?;
             let overflow = key.is_overflow();
             let attributes = seen.gauge.attributes(overflow);
             let subject = (!overflow).then(|| key.subject.clone());
-            (key.metric, Series { subject, ..gauge(&seen.gauge.dims, attributes, seen.since, seen.gauge.value as f64) })
+            Some((key.metric, Series { subject, ..gauge(&seen.gauge.dims, attributes, seen.since, value as f64) }))
         });
-        let ages = self.successes.values().map(move |success| {
-            let age = now.saturating_sub(success.end) as f64 / 1e9;
-            (Metric::LastSuccessAge, gauge(&success.dims, success.attributes, success.since, age))
+        let ages = self.successes.values().filter_map(move |success| {
+            let age = now.saturating_sub(succeeded(&success.latest)?) as f64 / 1e9;
+            Some((Metric::LastSuccessAge, gauge(&success.dims, success.attributes, success.since, age)))
         });
         let health = self.chains.values().map(move |chain| {
             let health = f64::from(chain.tracker.health() as u8);
