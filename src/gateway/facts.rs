@@ -168,6 +168,8 @@ impl<'a> Facts<'a> {
     #[inline]
     pub(super) fn text(&self, key: Key) -> Option<&'a [u8]> {
         match self.value(key)? {
+            // Whitespace is not above a space: two bytes of nearly every text say that it has none around it.
+            Value::Str(text @ [first, .., last]) if first.min(last) > &b' ' => Some(text),
             Value::Str(text) => Some(text.trim_ascii()).filter(|text| !text.is_empty()),
             _ => None,
         }

@@ -28,7 +28,7 @@ mod walk;
 mod wire;
 mod write;
 
-pub use edit::{EditError, Edits, SpanEdits};
+pub use edit::{Appended, EditError, Edits, SpanEdits};
 pub use outline::{check_frame, count_items};
 pub use signal::Signal;
 pub use split::{Piece, halve, split};

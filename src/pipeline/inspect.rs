@@ -16,7 +16,7 @@ use super::tally::{Odd, Tally};
 use super::texts;
 use super::unclassified::{NAMES, Unclassified};
 use super::work::{Plan, PlanChain, Room, Tag, Work};
-use crate::chain::{ChainId, Found, OwnTag, Resolved, TAG_KEY, TagPlan, valid_trace_id};
+use crate::chain::{ChainId, Found, OwnTag, Resolved, Spelling, TAG_KEY, TagPlan, valid_trace_id};
 use crate::gateway::{FactKey, Facts, Hints, Operation, has_bad_figure, measure, operation};
 use crate::otlp::{AttributePlace, Meaning, SpanHead, Value, Visitor};
 use crate::red::{Dims, Observation, Reading, State, Subject};
@@ -37,7 +37,7 @@ pub(super) struct Inspector<'p, 'a> {
     resource: Found,
     scope: Found,
     span: Found,
-    own: OwnTag<'a>,
+    own: OwnTag,
     facts: Facts<'a>,
     /// The resource's value of each configured dimension.
     dimensions: Vec<Value<'a>>,
@@ -233,11 +233,17 @@ impl<'a> Visitor<'a> for Inspector<'_, 'a> {
         if let Some(key) = meaning::fact(meaning) {
             self.facts.known_attribute(key, value);
         }
-        if let Some(rank) = meaning::rank(meaning) {
-            offer(&mut self.span, rank, value, &mut self.work.tally);
+        let rank = meaning::rank(meaning);
+        if rank.is_none() && !meaning::is_tag(meaning) {
+            return;
+        }
+        let spelling = Spelling::of(value);
+        if let Some(rank) = rank {
+            self.work.tally.invalid_chain_values += u32::from(spelling.chain.is_none());
+            self.span.offer_chain(rank, spelling.chain);
         }
         if meaning::is_tag(meaning) {
-            self.own.attribute(value, place);
+            self.own.attribute_read(spelling, place);
         }
     }
 
