@@ -24,6 +24,7 @@ use prost::Message;
 #[path = "hop/bodies.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod bodies;
+use bodies::Shape;
 
 const SPANS: usize = 512;
 
@@ -73,7 +74,7 @@ fn decode(body: &Bytes) {
 }
 
 fn benches(criterion: &mut Criterion) {
-    let (tagged, untagged) = (bodies::make(SPANS, true), bodies::make(SPANS, false));
+    let (tagged, untagged) = (bodies::make(Shape::usual(SPANS, true)), bodies::make(Shape::usual(SPANS, false)));
     let pipeline = pipeline();
     let mut copied = Vec::new();
     let mut subjects: [Subject<'_>; 4] = [

@@ -23,35 +23,54 @@ const OPERATIONS: [(&str, &str, i32, &str); 5] = [
     ("webhook_delivery", "deliver webhook", 1, "delivered"),
 ];
 
-/// [`BODIES`] requests of `spans` spans, ten attributes each. `tagged`: every span carries all that chainspan would add, so
-/// that it may stay as it is; otherwise every span needs a `chain_id` and, being an operation, Datadog's hints.
-pub(crate) fn make(spans: usize, tagged: bool) -> Vec<Bytes> {
+/// What requests look like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) spans: usize,
+    /// Every span carries all that chainspan would add, so that it may stay as it is; otherwise every span needs a `chain_id`
+    /// and, being an operation, Datadog's hints.
+    pub(crate) tagged: bool,
+    pub(crate) services: usize,
+    pub(crate) chains: usize,
+    /// How many of the five operations.
+    pub(crate) operations: usize,
+}
+
+impl Shape {
+    /// What ten gateways for eight chains send.
+    pub(crate) fn usual(spans: usize, tagged: bool) -> Self {
+        Self { spans, tagged, services: 10, chains: CHAINS.len(), operations: OPERATIONS.len() }
+    }
+}
+
+/// [`BODIES`] requests, ten attributes a span.
+pub(crate) fn make(shape: Shape) -> Vec<Bytes> {
     let mut random = fastrand::Rng::with_seed(20_260_701);
-    (0..BODIES).map(|nth| request(&mut random, nth, spans, tagged).encode_to_vec().into()).collect()
+    (0..BODIES).map(|nth| request(&mut random, nth, shape).encode_to_vec().into()).collect()
 }
 
 /// Mean size of a span on the wire, with its share of the rest of a request of 512.
 pub(crate) fn span_bytes(tagged: bool) -> f64 {
-    let bodies = make(512, tagged);
+    let bodies = make(Shape::usual(512, tagged));
     bodies.iter().map(Bytes::len).sum::<usize>() as f64 / (BODIES * 512) as f64
 }
 
-fn request(random: &mut fastrand::Rng, nth: usize, spans: usize, tagged: bool) -> ExportTraceServiceRequest {
+fn request(random: &mut fastrand::Rng, nth: usize, shape: Shape) -> ExportTraceServiceRequest {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
     let mut trace = [0u8; 16];
-    let spans = (0..spans)
+    let spans = (0..shape.spans)
         .map(|i| {
-            if i % OPERATIONS.len() == 0 {
+            if i % shape.operations == 0 {
                 random.fill(&mut trace);
             }
-            span(random, &trace, i % OPERATIONS.len(), now, tagged)
+            span(random, &trace, i % shape.operations, now, shape)
         })
         .collect();
     let resource = Resource {
         attributes: vec![
-            text("service.name", &format!("avs-gateway-{}", nth % 10)),
+            text("service.name", &format!("avs-gateway-{}", nth % shape.services)),
             text("service.version", "1.4.2"),
-            text("service.instance.id", &format!("gateway-{}-0", nth % 10)),
+            text("service.instance.id", &format!("gateway-{}-0", nth % shape.services)),
             text("deployment.environment.name", "bench"),
             text("telemetry.sdk.language", "rust"),
             text("telemetry.sdk.name", "opentelemetry"),
@@ -65,9 +84,11 @@ fn request(random: &mut fastrand::Rng, nth: usize, spans: usize, tagged: bool) -
     }
 }
 
-fn span(random: &mut fastrand::Rng, trace: &[u8; 16], operation: usize, now: u64, tagged: bool) -> Span {
+fn span(random: &mut fastrand::Rng, trace: &[u8; 16], operation: usize, now: u64, shape: Shape) -> Span {
     let (operation, name, kind, outcome) = OPERATIONS[operation];
-    let chain = CHAINS[random.usize(..CHAINS.len())];
+    let chain = random.usize(..shape.chains);
+    // Beyond the known ones: testnets have ids of that length.
+    let chain = CHAINS.get(chain).copied().unwrap_or(11_200_000 + chain as i64);
     let mut id = [0u8; 8];
     random.fill(&mut id);
     let mut parent = [0u8; 8];
@@ -80,7 +101,7 @@ fn span(random: &mut fastrand::Rng, trace: &[u8; 16], operation: usize, now: u64
         text("code.module.name", "avs_gateway::operations::pipeline"),
         int("code.line.number", random.i64(20..900)),
     ];
-    if tagged {
+    if shape.tagged {
         attributes.insert(0, text("chain_id", &chain.to_string()));
         attributes.push(text("operation.name", &format!("gateway.{operation}")));
         attributes.push(int("_dd.measured", 1));

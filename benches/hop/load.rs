@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tonic::codec::CompressionEncoding;
 use tonic::transport::Channel;
 
 use crate::wire;
@@ -15,6 +16,7 @@ use crate::wire;
 pub(crate) struct Load {
     channels: Vec<Channel>,
     bodies: Arc<Vec<Bytes>>,
+    encoding: Option<CompressionEncoding>,
 }
 
 /// What a stretch of load came to.
@@ -40,17 +42,18 @@ impl Outcome {
 }
 
 impl Load {
-    /// Opens `connections` connections to `address`.
+    /// Opens `connections` connections to `address`; bodies are sent in `encoding`.
     pub(crate) async fn connect(
         address: SocketAddr,
         connections: usize,
         bodies: Arc<Vec<Bytes>>,
+        encoding: Option<CompressionEncoding>,
     ) -> Result<Self, tonic::transport::Error> {
         let mut channels = Vec::new();
         for _ in 0..connections {
             channels.push(wire::connect(address).await?);
         }
-        Ok(Self { channels, bodies })
+        Ok(Self { channels, bodies, encoding })
     }
 
     /// As fast as answers come, for `time`.
@@ -89,14 +92,14 @@ impl Load {
         let begin = Instant::now();
         let mut tasks = JoinSet::new();
         for (connection, channel) in self.channels.iter().cloned().enumerate() {
-            let (turn, bodies) = (turn.clone(), self.bodies.clone());
+            let (turn, bodies, encoding) = (turn.clone(), self.bodies.clone(), self.encoding);
             tasks.spawn(async move {
                 let mut outcome = Outcome::default();
                 let mut nth = 0;
                 while let Some(since) = turn((connection, nth)).await {
                     // A different place in the list for every connection, so that neighbours do not send the same body.
                     let body = bodies[(nth * 7 + connection * 11) % bodies.len()].clone();
-                    match wire::export(&channel, body).await {
+                    match wire::export_in(&channel, body, encoding).await {
                         Ok(_) => {
                             outcome.ok += 1;
                             outcome.latencies.push(since.elapsed());

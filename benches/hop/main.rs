@@ -13,6 +13,8 @@
 //! | `HOP_SIZES` | 512,16 | spans per request |
 //! | `HOP_SUBJECTS` | all | `proxy`, `chainspan-tagged`, `relay`, `chainspan-untagged`, `prost` |
 //! | `HOP_FRAME_KIB` | 256 | largest HTTP/2 frame into relay and prost; chainspan asks for 256, tonic's default is 16 |
+//! | `HOP_SCALE` | | `1`: the tables of `scale` instead, about two minutes |
+//! | `HOP_STEADY` | | `30m`: so many minutes of one load, a line a minute, instead |
 //! | `CHAINSPAN_BIN` | this build | another chainspan, to compare two commits |
 //! | `HOP_OUT` | `target/hop.json` | where the figures go |
 
@@ -27,6 +29,7 @@ mod load;
 mod process;
 mod report;
 mod roles;
+mod scale;
 mod subject;
 mod wire;
 
@@ -111,6 +114,14 @@ async fn run(plan: &Plan) -> Result<(), Box<dyn Error>> {
         cells_in_all as f64 * subject::seconds_per_cell(plan),
     );
     println!("spans:   {:.0} bytes each, tagged; {:.0} untagged", bodies::span_bytes(true), bodies::span_bytes(false));
+    if std::env::var_os("HOP_SCALE").is_some() {
+        return scale::run(plan).await;
+    }
+    if let Ok(text) = std::env::var("HOP_STEADY") {
+        let minutes = text.strip_suffix('m').and_then(|minutes| minutes.parse::<f64>().ok());
+        let minutes = minutes.ok_or("HOP_STEADY: write minutes, as in 30m")?;
+        return scale::steady(Duration::from_secs_f64(minutes * 60.0)).await;
+    }
     let mut sink = Role::start("sink", None)?;
     let mut cells: Vec<Cell> = Vec::new();
     for round in 0..plan.rounds {

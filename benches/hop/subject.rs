@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::bodies::Shape;
 use crate::chainspan::Chainspan;
 use crate::load::{Load, Outcome};
 use crate::process::{self, Role};
@@ -79,7 +80,9 @@ enum Running {
 impl Running {
     fn start(subject: Subject, sink: SocketAddr) -> Result<Self, Box<dyn Error>> {
         let role = match subject {
-            Subject::Tagged | Subject::Untagged => return Ok(Self::Chainspan(Box::new(start_chainspan(sink)?))),
+            Subject::Tagged | Subject::Untagged => {
+                return Ok(Self::Chainspan(Box::new(start_chainspan(sink, Settings::default())?)));
+            }
             Subject::Proxy | Subject::Relay | Subject::Prost => subject.name(),
         };
         Ok(Self::Role(Role::start(role, Some(sink))?))
@@ -100,21 +103,41 @@ impl Running {
     }
 }
 
+/// In what chainspan's configuration differs from the one that is shipped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) destinations: usize,
+    /// Of requests to the destinations.
+    pub(crate) compression: &'static str,
+    pub(crate) max_series: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { destinations: 1, compression: "none", max_series: 4_096 }
+    }
+}
+
 /// The whole pipeline, as shipped, with ports of its own.
-fn start_chainspan(sink: SocketAddr) -> Result<Chainspan, Box<dyn Error>> {
+pub(crate) fn start_chainspan(sink: SocketAddr, settings: Settings) -> Result<Chainspan, Box<dyn Error>> {
+    let names: Vec<String> = (0..settings.destinations).map(|nth| format!("otlp/datadog{nth}")).collect();
+    let destination = |name: &String| {
+        format!("  {name}: {{endpoint: {sink}, tls: {{insecure: true}}, compression: {}}}\n", settings.compression)
+    };
+    let (exporters, names) = (names.iter().map(destination).collect::<String>(), names.join(", "));
+    let max_series = settings.max_series;
     let config = format!(
         "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: 127.0.0.1:0}}}}}}}}
 processors: {{chain: {{}}}}
-connectors: {{gateway: {{}}}}
+connectors: {{gateway: {{max_series: {max_series}}}}}
 exporters:
-  otlp/datadog: {{endpoint: {sink}, tls: {{insecure: true}}}}
-  prometheus: {{endpoint: 127.0.0.1:0}}
+{exporters}  prometheus: {{endpoint: 127.0.0.1:0}}
 extensions: {{health_check: {{endpoint: 127.0.0.1:0}}}}
 service:
   extensions: [health_check]
   telemetry: {{logs: {{level: info, encoding: json}}}}
   pipelines:
-    traces: {{receivers: [otlp], processors: [chain], exporters: [gateway, otlp/datadog]}}
+    traces: {{receivers: [otlp], processors: [chain], exporters: [gateway, {names}]}}
     metrics/gateway: {{receivers: [gateway], exporters: [prometheus]}}
 "
     );
@@ -134,15 +157,15 @@ pub(crate) async fn measure(
     process::cpu_once_quiet(pid).await?;
     let idle_mib = process::memory_mib(pid, "VmRSS")?;
 
-    let bodies = Arc::new(bodies::make(spans, subject.wants_tagged_input()));
-    let load = Load::connect(running.address(), plan.connections, bodies).await?;
+    let bodies = Arc::new(bodies::make(Shape::usual(spans, subject.wants_tagged_input())));
+    let load = Load::connect(running.address(), plan.connections, bodies, None).await?;
     ok(load.saturate(plan.warm_up).await)?;
     let before = (process::cpu_once_quiet(pid).await?, sink.stats()?);
     let outcome = ok(load.saturate(plan.time).await)?;
     let after = (process::cpu_once_quiet(pid).await?, sink.stats()?);
 
     let sent = outcome.ok * spans as u64;
-    check_arrivals(&before.1, &after.1, sent, subject)?;
+    check_arrivals(&before.1, &after.1, sent, subject.promises_tags())?;
     let requests = count(&after.1, "requests") - count(&before.1, "requests");
     let mut paced = ok(load.pace(plan.spans_per_second / spans as f64, plan.pace).await)?;
     Ok(Cell {
@@ -159,7 +182,7 @@ pub(crate) async fn measure(
     })
 }
 
-fn ok(outcome: Outcome) -> Result<Outcome, Box<dyn Error>> {
+pub(crate) fn ok(outcome: Outcome) -> Result<Outcome, Box<dyn Error>> {
     match outcome.error {
         Some(error) => Err(format!("a request was not answered OK: {error}").into()),
         None if outcome.ok == 0 => Err("no request was answered".into()),
@@ -172,17 +195,17 @@ fn count(stats: &serde_json::Value, key: &str) -> u64 {
 }
 
 /// A subject that loses, doubles or forgets to tag spans has not done the work that it is measured for.
-fn check_arrivals(
+pub(crate) fn check_arrivals(
     before: &serde_json::Value,
     after: &serde_json::Value,
     sent: u64,
-    subject: Subject,
+    promises_tags: bool,
 ) -> Result<(), Box<dyn Error>> {
     let arrived = |key| count(after, key) - count(before, key);
     if arrived("spans") != sent {
         return Err(format!("{sent} spans were acknowledged, {} arrived", arrived("spans")).into());
     }
-    if subject.promises_tags() && (arrived("checked_spans") == 0 || arrived("untagged_spans") > 0) {
+    if promises_tags && (arrived("checked_spans") == 0 || arrived("untagged_spans") > 0) {
         let (untagged, checked) = (arrived("untagged_spans"), arrived("checked_spans"));
         return Err(format!("{untagged} of {checked} spans looked at arrived without their chain_id").into());
     }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, BufMut, Bytes};
 use http::uri::PathAndQuery;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Request, Response, Status};
@@ -91,7 +91,10 @@ impl<H: Handler> Service<http::Request<tonic::body::Body>> for BytesService<H> {
     fn call(&mut self, request: http::Request<tonic::body::Body>) -> Self::Future {
         let handler = self.0.clone();
         Box::pin(async move {
-            let mut grpc = tonic::server::Grpc::new(BytesCodec).max_decoding_message_size(MAX_MESSAGE);
+            let mut grpc = tonic::server::Grpc::new(BytesCodec)
+                .max_decoding_message_size(MAX_MESSAGE)
+                .accept_compressed(CompressionEncoding::Gzip)
+                .accept_compressed(CompressionEncoding::Zstd);
             Ok(grpc.unary(Unary(handler), request).await)
         })
     }
@@ -145,7 +148,19 @@ pub(crate) async fn connect(address: SocketAddr) -> Result<Channel, tonic::trans
 
 /// Sends one request body and awaits the answer.
 pub(crate) async fn export(channel: &Channel, body: Bytes) -> Result<Bytes, Status> {
+    export_in(channel, body, None).await
+}
+
+/// The same in `encoding`.
+pub(crate) async fn export_in(
+    channel: &Channel,
+    body: Bytes,
+    encoding: Option<CompressionEncoding>,
+) -> Result<Bytes, Status> {
     let mut client = tonic::client::Grpc::new(channel.clone());
+    if let Some(encoding) = encoding {
+        client = client.send_compressed(encoding);
+    }
     client.ready().await.map_err(|e| Status::unavailable(e.to_string()))?;
     let path = PathAndQuery::from_static(EXPORT);
     Ok(client.unary(Request::new(body), path, BytesCodec).await?.into_inner())

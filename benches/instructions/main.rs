@@ -5,7 +5,7 @@
 //! A scenario that takes more than 5 % more than the baseline fails. After a change that is meant to cost or to gain,
 //! `INSTRUCTIONS=save cargo bench --bench instructions` writes the baseline anew. Another compiler makes other code: where
 //! the toolchain is not the baseline's, the counts are printed and not judged, and the exit code is 3. So it is without
-//! valgrind.
+//! valgrind. `INSTRUCTIONS=time` shows nanoseconds instead, the least of many runs.
 //!
 //! The frameworks for this (gungraun, iai-callgrind) keep their baselines in `target/` as raw files of valgrind and need a
 //! second program of exactly their own version; what is needed here is a file in the repository and one comparison.
@@ -17,6 +17,7 @@ use std::error::Error;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
 
 use scenarios::Scenario;
 
@@ -25,6 +26,9 @@ const LIMIT: f64 = 0.05;
 
 /// Exit code: nothing was judged.
 const NOT_CHECKED: u8 = 3;
+
+/// How often a scenario runs when it is timed.
+const RUNS: usize = 200;
 
 /// How much is worth a word when it was gained.
 const WORTH_SAVING: f64 = -0.05;
@@ -40,16 +44,33 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         println!("instructions: a benchmark; run it with `cargo bench --bench instructions`");
         return Ok(ExitCode::SUCCESS);
     }
+    let wanted = arguments.iter().find(|argument| !argument.starts_with('-'));
+    let chosen = || Scenario::ALL.iter().filter(|scenario| wanted.is_none_or(|wanted| scenario.name.contains(wanted)));
+    if std::env::var("INSTRUCTIONS").is_ok_and(|mode| mode == "time") {
+        chosen().for_each(time);
+        return Ok(ExitCode::SUCCESS);
+    }
     if !Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success()) {
         println!("NOT CHECKED: there is no valgrind (apt-get install valgrind)");
         return Ok(ExitCode::from(NOT_CHECKED));
     }
-    let wanted = arguments.iter().find(|argument| !argument.starts_with('-'));
     let mut counts = BTreeMap::new();
-    for scenario in Scenario::ALL.iter().filter(|scenario| wanted.is_none_or(|wanted| scenario.name.contains(wanted))) {
+    for scenario in chosen() {
         counts.insert(scenario.name, count(scenario)?);
     }
     judge(&counts, wanted.is_none())
+}
+
+/// Nanoseconds per unit, for people: the least of many runs.
+fn time(scenario: &Scenario) {
+    let mut work = (scenario.prepare)();
+    let run = |_| {
+        let start = Instant::now();
+        work();
+        start.elapsed()
+    };
+    let least = (0..RUNS).map(run).min().unwrap_or_default();
+    println!("{:20} {:12.1} ns per {}", scenario.name, least.as_nanos() as f64 / scenario.units as f64, scenario.unit);
 }
 
 /// In the process under valgrind.

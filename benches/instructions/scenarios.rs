@@ -55,7 +55,7 @@ impl Scenario {
 }
 
 fn bodies(tagged: bool) -> Vec<Bytes> {
-    let mut bodies = bodies::make(SPANS, tagged);
+    let mut bodies = bodies::make(bodies::Shape::usual(SPANS, tagged));
     bodies.truncate(BODIES);
     bodies
 }

@@ -102,6 +102,29 @@ impl ChainId {
     }
 }
 
+/// What an attribute value says about the chain, read once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spelling {
+    /// The chain, if the value is a chain id.
+    pub chain: Option<ChainId>,
+    /// The value already is what a tag looks like: the string of the chain's decimal digits and nothing else.
+    pub canonical: bool,
+}
+
+impl Spelling {
+    /// Reads `value` as [`ChainId::from_value`] does.
+    #[inline]
+    pub fn of(value: Value<'_>) -> Self {
+        if let Value::Str(text) = value
+            && let Some(number) = digits(text)
+        {
+            let chain = ChainId::new(number);
+            return Self { chain, canonical: chain.is_some() && text.first() != Some(&b'0') };
+        }
+        Self { chain: ChainId::from_value(value), canonical: false }
+    }
+}
+
 /// Whether `value` already is what a tag looks like: the string of `chain`'s decimal digits, nothing before, nothing
 /// after, no leading zero.
 #[inline]

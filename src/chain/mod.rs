@@ -19,7 +19,7 @@ mod sync;
 mod tag;
 mod traces;
 
-pub use id::{Canonical, ChainId, ParseChainIdError, is_canonical};
+pub use id::{Canonical, ChainId, ParseChainIdError, Spelling, is_canonical};
 pub use keys::{DEFAULT_KEYS, Keys};
 pub use known::{KNOWN_CHAINS, KnownChain, known};
 pub use request::RequestTraces;

@@ -57,7 +57,13 @@ impl Found {
     /// Takes the value of a key that [`super::Keys::rank`] knows.
     #[inline]
     pub fn offer(&mut self, rank: u8, value: Value<'_>) {
-        match ChainId::from_value(value) {
+        self.offer_chain(rank, ChainId::from_value(value));
+    }
+
+    /// The same with what [`ChainId::from_value`] makes of the value.
+    #[inline]
+    pub fn offer_chain(&mut self, rank: u8, chain: Option<ChainId>) {
+        match chain {
             None => self.invalid = self.invalid.saturating_add(1),
             Some(chain) if self.chain.is_none() || rank < self.rank => {
                 self.chain = Some(chain);

@@ -3,7 +3,7 @@
 //! This room decides; whoever edits the bytes carries it out. Nothing here allocates for a span with at most one
 //! `chain_id` attribute; the list of duplicates is reused from span to span.
 
-use super::{ChainId, is_canonical};
+use super::{ChainId, Spelling};
 use crate::otlp::{AttributePlace, Value};
 
 /// The key of the tag that chainspan writes.
@@ -33,21 +33,27 @@ pub enum TagPlan<'p> {
 /// Is told about each attribute of a span whose key is exactly `chain_id`, then asked what to do. Reused from span to
 /// span with [`OwnTag::clear`].
 #[derive(Debug, Default)]
-pub struct OwnTag<'a> {
-    first: Option<Own<'a>>,
+pub struct OwnTag {
+    first: Option<Own>,
     /// The attribute that stays when there are several: the first valid one, or the first if none is valid.
-    keep: Option<Own<'a>>,
+    keep: Option<Own>,
     /// All places, from the second `chain_id` on.
     places: Vec<AttributePlace>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Own<'a> {
+struct Own {
     place: AttributePlace,
-    value: Value<'a>,
+    spelling: Spelling,
 }
 
-impl<'a> OwnTag<'a> {
+impl Own {
+    fn is_tag_of(&self, chain: ChainId) -> bool {
+        self.spelling.canonical && self.spelling.chain == Some(chain)
+    }
+}
+
+impl OwnTag {
     /// Forgets the span.
     #[inline]
     pub fn clear(&mut self) {
@@ -66,21 +72,28 @@ impl<'a> OwnTag<'a> {
 
     /// Takes an attribute whose key is [`TAG_KEY`], in the order of the wire.
     #[inline]
-    pub fn attribute(&mut self, value: Value<'a>, place: AttributePlace) {
+    pub fn attribute(&mut self, value: Value<'_>, place: AttributePlace) {
+        self.attribute_read(Spelling::of(value), place);
+    }
+
+    /// The same with the value read already.
+    #[inline]
+    pub fn attribute_read(&mut self, spelling: Spelling, place: AttributePlace) {
+        let own = Own { place, spelling };
         match self.first {
-            None => self.first = Some(Own { place, value }),
-            Some(first) => self.duplicate(first, Own { place, value }),
+            None => self.first = Some(own),
+            Some(first) => self.duplicate(first, own),
         }
     }
 
     #[cold]
-    fn duplicate(&mut self, first: Own<'a>, own: Own<'a>) {
+    fn duplicate(&mut self, first: Own, own: Own) {
         if self.places.is_empty() {
             self.places.push(first.place);
         }
         self.places.push(own.place);
         let kept = self.keep.unwrap_or(first);
-        let better = ChainId::from_value(kept.value).is_none() && ChainId::from_value(own.value).is_some();
+        let better = kept.spelling.chain.is_none() && own.spelling.chain.is_some();
         self.keep = Some(if better { own } else { kept });
     }
 
@@ -92,7 +105,7 @@ impl<'a> OwnTag<'a> {
         if !self.places.is_empty() {
             return self.plan_duplicates(first, chain);
         }
-        if is_canonical(first.value, chain) {
+        if first.is_tag_of(chain) {
             TagPlan::Leave
         } else {
             TagPlan::Edit { keep: first.place, rewrite: true, remove: &[] }
@@ -100,10 +113,10 @@ impl<'a> OwnTag<'a> {
     }
 
     #[cold]
-    fn plan_duplicates(&mut self, first: Own<'a>, chain: ChainId) -> TagPlan<'_> {
+    fn plan_duplicates(&mut self, first: Own, chain: ChainId) -> TagPlan<'_> {
         let keep = self.keep.unwrap_or(first);
         self.places.retain(|place| *place != keep.place);
-        TagPlan::Edit { keep: keep.place, rewrite: !is_canonical(keep.value, chain), remove: &self.places }
+        TagPlan::Edit { keep: keep.place, rewrite: !keep.is_tag_of(chain), remove: &self.places }
     }
 }
 
@@ -119,7 +132,7 @@ mod tests {
         ChainId::new(raw)
     }
 
-    fn own<'a>(values: &[Value<'a>]) -> OwnTag<'a> {
+    fn own(values: &[Value<'_>]) -> OwnTag {
         let mut own = OwnTag::default();
         for (number, &value) in (1..).zip(values) {
             own.attribute(value, place(number));

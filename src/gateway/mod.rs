@@ -30,7 +30,7 @@ mod verdict;
 mod webhook;
 
 pub use classify::{classify, measure, operation};
-pub use facts::{BreakerState, Facts};
+pub use facts::{BreakerState, FactKey, Facts};
 pub use figures::has_bad_figure;
 pub use hints::Hints;
 pub use measured::{Count, Detail, Measured, Seconds};

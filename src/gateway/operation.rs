@@ -1,6 +1,6 @@
 //! The five operations of a gateway.
 
-use super::label::same_label;
+use super::label::{Index, same_label};
 
 /// What a gateway does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,6 +82,16 @@ const ROWS: [Row; 5] = [
     },
 ];
 
+const INDEX: Index = {
+    let mut labels = [""; ROWS.len()];
+    let mut at = 0;
+    while at < ROWS.len() {
+        labels[at] = ROWS[at].label;
+        at += 1;
+    }
+    Index::new(&labels)
+};
+
 impl Operation {
     /// All of them; the position is [`Operation::index`].
     pub const ALL: [Self; 5] =
@@ -103,7 +113,8 @@ impl Operation {
 
     /// The operation with that label, written in any case.
     pub fn from_label(label: &[u8]) -> Option<Self> {
-        ROWS.iter().find(|row| same_label(row.label, label)).map(|row| row.operation)
+        let row = &ROWS[INDEX.candidate(label)?];
+        same_label(row.label, label).then_some(row.operation)
     }
 
     /// What Datadog shows as the operation's name: `gateway.` and the label.
@@ -135,7 +146,9 @@ mod tests {
             assert_eq!(Operation::from_label(operation.label().as_bytes()), Some(operation));
             assert_eq!(operation.datadog_name(), format!("gateway.{}", operation.label()));
         }
+        assert_eq!(Operation::from_label(b"TASK_Broadcast"), Some(Operation::TaskBroadcast));
         assert_eq!(Operation::from_label(b"handle_new_signature"), None);
+        assert_eq!(Operation::from_label(b"tas"), None);
         assert_eq!(Operation::from_label(b""), None);
     }
 }

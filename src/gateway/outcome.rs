@@ -1,7 +1,7 @@
 //! How operations end: which outcomes each operation has, and what they count as.
 
 use super::Operation;
-use super::label::same_label;
+use super::label::{Index, same_label};
 
 /// A value of `avs.outcome`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -77,6 +77,16 @@ const LABELS: [(Outcome, &str); 12] = [
     (Outcome::Disabled, "disabled"),
 ];
 
+const INDEX: Index = {
+    let mut labels = [""; LABELS.len()];
+    let mut at = 0;
+    while at < LABELS.len() {
+        labels[at] = LABELS[at].1;
+        at += 1;
+    }
+    Index::new(&labels)
+};
+
 /// The outcomes of each operation: successes, failures, and what is neither.
 type Row = (Operation, &'static [Outcome], &'static [Outcome], &'static [Outcome]);
 
@@ -132,7 +142,8 @@ impl Outcome {
 
     /// The outcome with that label, written in any case.
     pub fn from_label(label: &[u8]) -> Option<Self> {
-        LABELS.iter().find(|(_, known)| same_label(known, label)).map(|&(outcome, _)| outcome)
+        let (outcome, known) = LABELS[INDEX.candidate(label)?];
+        same_label(known, label).then_some(outcome)
     }
 
     /// The outcomes `operation` can have, of one class.
@@ -161,6 +172,8 @@ mod tests {
         for (index, outcome) in Outcome::all().enumerate() {
             assert_eq!(outcome as usize, index);
             assert_eq!(Outcome::from_label(outcome.label().as_bytes()), Some(outcome));
+            assert_eq!(Outcome::from_label(outcome.label().to_uppercase().as_bytes()), Some(outcome));
+            assert_eq!(Outcome::from_label(&outcome.label().as_bytes()[1..]), None);
         }
         for (index, row) in ROWS.iter().enumerate() {
             assert_eq!(row.0.index(), index);

@@ -13,8 +13,67 @@ pub(super) struct Attribute<'a> {
     pub(super) value: Value<'a>,
 }
 
-/// Reads the `KeyValue` in `reader`.
+/// An attribute that looks as nearly all do.
+pub(super) struct Usual<'a> {
+    pub(super) key: &'a [u8],
+    pub(super) value: Value<'a>,
+    /// Bytes of its message, and of the length before it.
+    pub(super) len: usize,
+}
+
+/// From where the key's offset is counted: length, tag and length stand before it.
+pub(super) const USUAL_KEY_AT: u32 = 3;
+
+/// The attribute whose length `bytes` begins with, if it looks as nearly all do: a key, then a value of a simple type, each
+/// once, lengths of one byte, and nothing else. A few comparisons decide; what does not look so is read field by field.
 #[inline(always)]
+pub(super) fn usual(bytes: &[u8]) -> Option<Usual<'_>> {
+    let (&[len, key_tag, key_len], rest) = bytes.split_first_chunk()?;
+    let (key, rest) = rest.split_at_checked(key_len.into())?;
+    let (&[value_tag, value_len, tag], rest) = rest.split_first_chunk()?;
+    let one_byte_each = (len | key_len | value_len) < 0x80;
+    let tags = u32::from(key_tag) == key_value::KEY && u32::from(value_tag) == key_value::VALUE;
+    let whole = usize::from(len) == usize::from(key_len) + usize::from(value_len) + 4;
+    if !(one_byte_each && tags && whole) {
+        return None;
+    }
+    let content = rest.get(..usize::from(value_len).checked_sub(1)?)?;
+    let value = match tag.into() {
+        any_value::STRING => {
+            let (&len, text) = content.split_first()?;
+            // The value's length is one byte, so the text's is.
+            if text.len() != usize::from(len) {
+                return None;
+            }
+            Value::Str(text)
+        }
+        any_value::INT => Value::Int(whole_varint(content)? as i64),
+        any_value::DOUBLE => Value::Double(f64::from_bits(u64::from_le_bytes(content.try_into().ok()?))),
+        any_value::BOOL => Value::Bool(whole_varint(content)? != 0),
+        _ => return None,
+    };
+    Some(Usual { key, value, len: usize::from(len) + 1 })
+}
+
+/// The varint that `bytes` is from its first byte to its last, of up to nine bytes.
+#[inline(always)]
+fn whole_varint(bytes: &[u8]) -> Option<u64> {
+    let (&last, before) = bytes.split_last()?;
+    if last >= 0x80 || before.len() > 8 {
+        return None;
+    }
+    let mut value = last.into();
+    for &byte in before.iter().rev() {
+        if byte < 0x80 {
+            return None;
+        }
+        value = value << 7 | u64::from(byte & 0x7f);
+    }
+    Some(value)
+}
+
+/// Reads the `KeyValue` in `reader`, whatever it looks like.
+#[inline(never)]
 pub(super) fn read<'a>(reader: Reader<'a>, paths: &AttributePaths) -> Result<Attribute<'a>, WireError> {
     read_key_value(reader, paths, 1)
 }

@@ -236,6 +236,22 @@ pub struct SpanEdits<'e> {
     place: SpanPlace,
 }
 
+/// Attributes that are added to a span.
+#[derive(Debug)]
+pub struct Appended<'t>(&'t mut Vec<u8>);
+
+impl Appended<'_> {
+    /// The attribute `key` with a string.
+    pub fn str(&mut self, key: &str, value: &str) {
+        write::attribute(self.0, span::attributes::TAG, key, NewValue::Str(value));
+    }
+
+    /// The attribute `key` with an int.
+    pub fn int(&mut self, key: &str, value: i64) {
+        write::attribute(self.0, span::attributes::TAG, key, NewValue::Int(value));
+    }
+}
+
 impl SpanEdits<'_> {
     /// Adds the attribute `key` with a string, as the span's last field.
     ///
@@ -243,7 +259,7 @@ impl SpanEdits<'_> {
     ///
     /// See [`SpanEdits`].
     pub fn append_str(&mut self, key: &str, value: &str) -> Result<(), EditError> {
-        self.append(key, NewValue::Str(value))
+        self.append_all(|appended| appended.str(key, value))
     }
 
     /// Adds the attribute `key` with an int, as the span's last field.
@@ -252,13 +268,18 @@ impl SpanEdits<'_> {
     ///
     /// See [`SpanEdits`].
     pub fn append_int(&mut self, key: &str, value: i64) -> Result<(), EditError> {
-        self.append(key, NewValue::Int(value))
+        self.append_all(|appended| appended.int(key, value))
     }
 
-    fn append(&mut self, key: &str, value: NewValue<'_>) -> Result<(), EditError> {
+    /// Adds all attributes that `write` writes, as the span's last fields: cheaper than one by one.
+    ///
+    /// # Errors
+    ///
+    /// See [`SpanEdits`].
+    pub fn append_all(&mut self, write: impl FnOnce(&mut Appended<'_>)) -> Result<(), EditError> {
         let end = self.place.span.end;
         self.write(end..end, |text| {
-            write::attribute(text, span::attributes::TAG, key, value);
+            write(&mut Appended(text));
             Ok(())
         })
     }

@@ -1,17 +1,25 @@
-//! Whether a span has the same attribute key twice: exact, without allocating, a few nanoseconds a key.
+//! The attribute keys of a request: what each means to the visitor, asked once, and whether a span has the same key twice.
+//! Exact, without allocating, a few nanoseconds a key.
 //!
-//! The keys of a span go into a small hash table of offsets. The table is never cleared: spans come in ascending order, so
-//! an offset before the span's own start is that of an earlier span, and its slot is free. A span whose keys do not find
-//! room (many keys, or keys chosen to collide) is counted again, by [`crowded`], with keyed hashes.
+//! The spans of a request have few different keys, and the same ones again and again. The first of them go into a small
+//! table for the whole request, each with its meaning and the span that had it last: whoever finds it there knows both.
+//! Keys that find no room (many keys, or keys chosen to collide) go span by span into a table of offsets. That one is never
+//! cleared: spans come in ascending order, so an offset before the span's own start is that of an earlier span, and its slot
+//! is free. A span whose keys do not find room there either is counted again, by [`crowded`], with keyed hashes.
 
 use std::hash::{BuildHasher, RandomState};
 
 use super::attribute;
 use super::reader::Reader;
 use super::schema::{SPAN_ATTRIBUTES, span};
-use super::visit::Container;
+use super::visit::{Container, Meaning};
 
-/// Slots for 128 attributes, OpenTelemetry's default limit, with room to spare. A power of two.
+/// Slots for the keys of a request. A power of two.
+const KNOWN: usize = 128;
+/// How many of them a key may try.
+const KNOWN_PROBES: usize = 4;
+
+/// Slots for 128 attributes of a span, OpenTelemetry's default limit, with room to spare. A power of two.
 const SLOTS: usize = 512;
 /// How many slots a key may try.
 const PROBES: usize = 8;
@@ -25,8 +33,19 @@ const MANY_KEYS: usize = 2_048;
 /// A key by its offsets in the body.
 type Place = (u32, u32);
 
-/// The keys of the span being walked.
-pub(super) struct Keys {
+/// A key of the request.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    /// Empty: the slot is free.
+    key: &'a [u8],
+    /// Offset of the last span that had it.
+    span: u32,
+    meaning: Meaning,
+}
+
+/// The keys of the request and of the span being walked.
+pub(super) struct Keys<'a> {
+    known: [Known<'a>; KNOWN],
     slots: [Place; SLOTS],
     /// Offset of the span: slots with smaller offsets are free.
     span: u32,
@@ -34,9 +53,10 @@ pub(super) struct Keys {
     crowded: bool,
 }
 
-impl Keys {
+impl<'a> Keys<'a> {
     pub(super) fn new() -> Self {
-        Self { slots: [(0, 0); SLOTS], span: 0, duplicate: false, crowded: false }
+        let free = Known { key: &[], span: 0, meaning: Meaning::NONE };
+        Self { known: [free; KNOWN], slots: [(0, 0); SLOTS], span: 0, duplicate: false, crowded: false }
     }
 
     /// Begins a span that starts at offset `start`, which is greater than 0 and than those before.
@@ -47,22 +67,58 @@ impl Keys {
         self.crowded = false;
     }
 
-    /// Takes in `key`, which stands at offset `at` of `body`.
+    /// Takes in `key`, which stands at offset `at` of `body`. What it means, by `ask` where it is met for the first time.
     #[inline(always)]
-    pub(super) fn see(&mut self, body: &[u8], key: &[u8], at: u32) {
+    pub(super) fn see(&mut self, body: &[u8], key: &'a [u8], at: u32, ask: impl FnOnce() -> Meaning) -> Meaning {
         let hash = hash(key);
+        let known = &mut self.known[hash % KNOWN];
+        if same(known.key, key) && !key.is_empty() {
+            self.duplicate |= known.span == self.span;
+            known.span = self.span;
+            return known.meaning;
+        }
+        self.see_other(body, key, at, hash, ask)
+    }
+
+    /// The same for a key that does not stand in its first slot.
+    #[inline(never)]
+    fn see_other(
+        &mut self,
+        body: &[u8],
+        key: &'a [u8],
+        at: u32,
+        hash: usize,
+        ask: impl FnOnce() -> Meaning,
+    ) -> Meaning {
+        // A slot that was taken stays taken: a key is here from its first time on, or never.
+        for probe in 0..KNOWN_PROBES {
+            let known = &mut self.known[(hash + probe) % KNOWN];
+            if key.is_empty() {
+                break;
+            }
+            if known.key.is_empty() {
+                *known = Known { key, span: self.span, meaning: ask() };
+                return known.meaning;
+            }
+            if known.key == key {
+                self.duplicate |= known.span == self.span;
+                known.span = self.span;
+                return known.meaning;
+            }
+        }
         for probe in 0..PROBES {
             let slot = &mut self.slots[(hash + probe) % SLOTS];
             if slot.0 < self.span {
                 *slot = (at, at + key.len() as u32);
-                return;
+                return ask();
             }
             if is_at(body, *slot, key) {
                 self.duplicate = true;
-                return;
+                return ask();
             }
         }
         self.crowded = true;
+        ask()
     }
 
     /// Whether the span that ends here, and stands at `place`, had the same key twice.
@@ -70,6 +126,19 @@ impl Keys {
     pub(super) fn duplicate(&self, body: &[u8], place: Container) -> bool {
         self.duplicate || (self.crowded && crowded(body, place))
     }
+}
+
+/// Whether two keys are the same; most are longer than eight bytes and much shorter than what a call is worth.
+#[inline(always)]
+fn same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let (Some(one_last), Some(other_last)) = (one.last_chunk::<8>(), other.last_chunk::<8>()) else {
+        return one == other;
+    };
+    one_last == other_last
+        && one.as_chunks::<8>().0.iter().zip(other.as_chunks::<8>().0).all(|(one, other)| one == other)
 }
 
 #[inline(always)]

@@ -28,12 +28,12 @@ mod walk;
 mod wire;
 mod write;
 
-pub use edit::{EditError, Edits, SpanEdits};
+pub use edit::{Appended, EditError, Edits, SpanEdits};
 pub use outline::{check_frame, count_items};
 pub use signal::Signal;
 pub use split::{Piece, halve, split};
 pub use value::Value;
-pub use visit::{AttributePlace, Container, SpanHead, SpanPlace, Visitor};
+pub use visit::{AttributePlace, Container, Meaning, SpanHead, SpanPlace, Visitor};
 pub use walk::{Walked, walk};
 pub use wire::{WireError, WireFault};
 

@@ -69,6 +69,13 @@ impl<'a> Reader<'a> {
         self.position >= self.bytes.len()
     }
 
+    /// Steps over `len` bytes of [`Reader::rest`].
+    #[inline(always)]
+    pub(super) fn advance(&mut self, len: usize) {
+        debug_assert!(len <= self.rest().len());
+        self.position += len;
+    }
+
     /// Steps over the next byte if it is the one-byte tag `tag`.
     #[inline(always)]
     pub(super) fn next_is(&mut self, tag: u32) -> bool {
@@ -84,6 +91,13 @@ impl<'a> Reader<'a> {
         {
             self.position += 1;
             return Ok(u64::from(*byte));
+        }
+        // Lengths of spans.
+        if let Some(&[low, high]) = self.rest().first_chunk()
+            && high < 0x80
+        {
+            self.position += 2;
+            return Ok(u64::from(low & 0x7f) | u64::from(high) << 7);
         }
         let (value, position) = long_varint(self.bytes, self.position, path)?;
         self.position = position;

@@ -1,6 +1,6 @@
 //! The walk inside a span: where nearly all the bytes are, and so nearly all the time.
 
-use super::attribute;
+use super::attribute::{self, Attribute, USUAL_KEY_AT, Usual};
 use super::reader::Reader;
 use super::schema::{EVENT_ATTRIBUTES, LINK_ATTRIBUTES, SPAN_ATTRIBUTES, event, link, span, status};
 use super::visit::{AttributePlace, SpanHead, SpanPlace, Visitor};
@@ -9,7 +9,7 @@ use super::wire::WireError;
 
 /// Walks the span in `reader`, which stands at `place`.
 pub(super) fn walk<'a, V: Visitor<'a>>(
-    walk: &mut Walk<'_, V>,
+    walk: &mut Walk<'_, 'a, V>,
     mut reader: Reader<'a>,
     place: SpanPlace,
 ) -> Result<(), WireError> {
@@ -27,6 +27,7 @@ pub(super) fn walk<'a, V: Visitor<'a>>(
         place,
     };
     walk.keys.begin(place.span.start);
+    usual_head(&mut reader, &mut head);
     while !reader.is_empty() {
         let at = reader.position();
         match reader.tag(span::PATH)? {
@@ -44,11 +45,22 @@ pub(super) fn walk<'a, V: Visitor<'a>>(
                 let mut start = at as u32;
                 // Attributes stand in a row: going from one to the next here keeps the branch above predictable.
                 loop {
-                    let (message, _) = reader.message(span::attributes::PATH)?;
-                    let attribute = attribute::read(message, &SPAN_ATTRIBUTES)?;
-                    walk.keys.see(reader.bytes_to_end(), attribute.key, attribute.key_at);
+                    let (key, key_at, value) = match attribute::usual(reader.rest()) {
+                        Some(Usual { key, value, len }) => {
+                            let key_at = reader.offset() + USUAL_KEY_AT;
+                            reader.advance(len);
+                            (key, key_at, value)
+                        }
+                        None => {
+                            let (message, _) = reader.message(span::attributes::PATH)?;
+                            let Attribute { key, key_at, value } = attribute::read(message, &SPAN_ATTRIBUTES)?;
+                            (key, key_at, value)
+                        }
+                    };
+                    let ask = || walk.visitor.meaning(key);
+                    let meaning = walk.keys.see(reader.bytes_to_end(), key, key_at, ask);
                     let place = AttributePlace { start, end: reader.offset() };
-                    walk.visitor.span_attribute(attribute.key, attribute.value, place);
+                    walk.visitor.known_attribute(meaning, key, value, place);
                     start = reader.offset();
                     if !reader.next_is(span::attributes::TAG) {
                         break;
@@ -65,6 +77,49 @@ pub(super) fn walk<'a, V: Visitor<'a>>(
     head.duplicate_keys = walk.keys.duplicate(reader.bytes_to_end(), place.span);
     walk.visitor.span(&head);
     Ok(())
+}
+
+/// Reads what nearly all spans begin with, in the order in which all encoders write it, without asking for each field which
+/// one it is. Stops at the first that looks otherwise: it is the turn of the one who asks.
+#[inline(always)]
+fn usual_head<'a>(reader: &mut Reader<'a>, head: &mut SpanHead<'a>) {
+    const TRACE_ID: [u8; 2] = [span::trace_id::TAG as u8, 16];
+    const SPAN_ID: [u8; 2] = [span::span_id::TAG as u8, 8];
+    const PARENT: [u8; 2] = [span::parent_span_id::TAG as u8, 8];
+    const NAME: u8 = span::name::TAG as u8;
+    const KIND: u8 = span::kind::TAG as u8;
+    const START: u8 = span::start_time_unix_nano::TAG as u8;
+    const END: u8 = span::end_time_unix_nano::TAG as u8;
+
+    let Some(ids) = reader.rest().first_chunk::<28>() else { return };
+    if ids[..2] != TRACE_ID || ids[18..20] != SPAN_ID {
+        return;
+    }
+    (head.trace_id, head.span_id) = (&ids[2..18], &ids[20..]);
+    reader.advance(ids.len());
+    if let Some(parent) = reader.rest().first_chunk::<10>()
+        && parent[..2] == PARENT
+    {
+        head.parent_span_id = &parent[2..];
+        reader.advance(parent.len());
+    }
+    let Some((&[NAME, len], rest)) = reader.rest().split_first_chunk() else { return };
+    if len >= 0x80 || rest.len() < usize::from(len) {
+        return;
+    }
+    head.name = &rest[..usize::from(len)];
+    reader.advance(usize::from(len) + 2);
+    if let Some(&[KIND, kind]) = reader.rest().first_chunk()
+        && kind < 0x80
+    {
+        head.kind = kind.into();
+        reader.advance(2);
+    }
+    if let Some(&[START, ref start @ .., END, e0, e1, e2, e3, e4, e5, e6, e7]) = reader.rest().first_chunk::<18>() {
+        head.start_unix_nano = start.first_chunk().map_or(0, |start| u64::from_le_bytes(*start));
+        head.end_unix_nano = u64::from_le_bytes([e0, e1, e2, e3, e4, e5, e6, e7]);
+        reader.advance(18);
+    }
 }
 
 #[inline(never)]

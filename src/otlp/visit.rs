@@ -42,6 +42,15 @@ impl AttributePlace {
     }
 }
 
+/// What an attribute key means to a visitor, in a form of its own: the walk remembers it and does not read it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Meaning(pub u16);
+
+impl Meaning {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+}
+
 /// The fields of a span that are not attributes, as they stood on the wire (absent fields have protobuf's default).
 #[derive(Clone, Copy, Debug)]
 pub struct SpanHead<'a> {
@@ -89,7 +98,19 @@ pub trait Visitor<'a> {
     fn scope_attribute(&mut self, key: &'a [u8], value: Value<'a>) {
         let _ = (key, value);
     }
-    /// An attribute of the span that [`Visitor::span`] will show next.
+    /// What `key` means where it is the key of a span's attribute. Asked when a request has it for the first time, and again
+    /// only where keys are too many to be remembered.
+    fn meaning(&mut self, key: &'a [u8]) -> Meaning {
+        let _ = key;
+        Meaning::NONE
+    }
+    /// An attribute of the span that [`Visitor::span`] will show next, with what its key means.
+    #[inline(always)]
+    fn known_attribute(&mut self, meaning: Meaning, key: &'a [u8], value: Value<'a>, place: AttributePlace) {
+        let _ = meaning;
+        self.span_attribute(key, value, place);
+    }
+    /// The same for visitors to which keys mean nothing.
     fn span_attribute(&mut self, key: &'a [u8], value: Value<'a>, place: AttributePlace) {
         let _ = (key, value, place);
     }

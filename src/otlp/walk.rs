@@ -67,15 +67,15 @@ impl From<WireError> for Stop {
 }
 
 /// One walk under way.
-pub(super) struct Walk<'v, V> {
+pub(super) struct Walk<'v, 'a, V> {
     pub(super) visitor: &'v mut V,
-    pub(super) keys: Keys,
+    pub(super) keys: Keys<'a>,
     spans: u32,
     /// Siblings are looked over before the first of them is shown.
     looks_ahead: bool,
 }
 
-impl<'a, V: Visitor<'a>> Walk<'_, V> {
+impl<'a, V: Visitor<'a>> Walk<'_, 'a, V> {
     /// The number of spans.
     fn request(mut self, body: &'a [u8]) -> Result<u32, Stop> {
         let mut reader = Reader::body(body, REQUEST)?;

@@ -68,15 +68,44 @@ impl NewValue<'_> {
 
 /// Appends an attribute as a field with the tag `tag`.
 pub(super) fn attribute(out: &mut Vec<u8>, tag: u32, key: &str, value: NewValue<'_>) {
+    if let NewValue::Str(text) = value
+        && key.len() + text.len() < 0x78
+    {
+        return short_attribute(out, tag as u8, key, text);
+    }
     field(out, tag, field_len(key.len()) + value.field_len());
     field(out, key_value::KEY, key.len());
     out.extend_from_slice(key.as_bytes());
     value.write_field(out);
 }
 
+/// The same for a tag and lengths of one byte each.
+fn short_attribute(out: &mut Vec<u8>, tag: u8, key: &str, text: &str) {
+    let (key_len, text_len) = (key.len() as u8, text.len() as u8);
+    out.extend_from_slice(&[tag, key_len + text_len + 6, key_value::KEY as u8, key_len]);
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(&[key_value::VALUE as u8, text_len + 2, any_value::STRING as u8, text_len]);
+    out.extend_from_slice(text.as_bytes());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Short attributes are what the general way writes, up to the longest short one and beyond.
+    #[test]
+    fn short_attributes_are_written_alike() {
+        for len in 0..200 {
+            let text = "t".repeat(len);
+            let (mut short, mut general) = (Vec::new(), Vec::new());
+            attribute(&mut short, 0x4a, "key", NewValue::Str(&text));
+            field(&mut general, 0x4a, field_len(3) + NewValue::Str(&text).field_len());
+            field(&mut general, key_value::KEY, 3);
+            general.extend_from_slice(b"key");
+            NewValue::Str(&text).write_field(&mut general);
+            assert_eq!(short, general, "{len}");
+        }
+    }
 
     #[test]
     fn varints_are_as_prost_writes_them() {

@@ -9,15 +9,16 @@ use std::sync::Arc;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::budget::Reservation;
+use super::meaning;
 use super::refusal::Refusal;
 use super::rules::{Measuring, Rules, Tagging};
 use super::tally::{Odd, Tally};
 use super::texts;
 use super::unclassified::{NAMES, Unclassified};
 use super::work::{Plan, PlanChain, Room, Tag, Work};
-use crate::chain::{ChainId, Found, OwnTag, Resolved, TAG_KEY, TagPlan, valid_trace_id};
-use crate::gateway::{Facts, Hints, Operation, has_bad_figure, measure, operation};
-use crate::otlp::{AttributePlace, SpanHead, Value, Visitor};
+use crate::chain::{ChainId, Found, OwnTag, Resolved, Spelling, TAG_KEY, TagPlan, valid_trace_id};
+use crate::gateway::{FactKey, Facts, Hints, Operation, has_bad_figure, measure, operation};
+use crate::otlp::{AttributePlace, Meaning, SpanHead, Value, Visitor};
 use crate::red::{Call, Dims, Observation, Reading, SpanKind, State, StatusCode, Subject};
 
 /// The longest dimension value that is kept, in bytes; what is longer is cut.
@@ -36,7 +37,7 @@ pub(super) struct Inspector<'p, 'a> {
     resource: Found,
     scope: Found,
     span: Found,
-    own: OwnTag<'a>,
+    own: OwnTag,
     facts: Facts<'a>,
     /// The resource's value of each configured dimension.
     dimensions: Vec<Value<'a>>,
@@ -240,17 +241,31 @@ impl<'a> Visitor<'a> for Inspector<'_, 'a> {
         }
     }
 
-    #[inline]
-    fn span_attribute(&mut self, key: &'a [u8], value: Value<'a>, place: AttributePlace) {
-        if let Some(tagging) = self.tagging {
-            if let Some(rank) = tagging.keys.rank(key) {
-                offer(&mut self.span, rank, value, &mut self.work.tally);
-            }
-            if key == TAG_KEY {
-                self.own.attribute(value, place);
-            }
+    fn meaning(&mut self, key: &'a [u8]) -> Meaning {
+        let rank = self.tagging.and_then(|tagging| tagging.keys.rank(key));
+        meaning::of(FactKey::of(key), rank, self.tagging.is_some() && key == TAG_KEY)
+    }
+
+    #[inline(always)]
+    fn known_attribute(&mut self, meaning: Meaning, _: &'a [u8], value: Value<'a>, place: AttributePlace) {
+        if meaning == Meaning::NONE {
+            return;
         }
-        self.facts.attribute(key, value);
+        if let Some(key) = meaning::fact(meaning) {
+            self.facts.known_attribute(key, value);
+        }
+        let rank = meaning::rank(meaning);
+        if rank.is_none() && !meaning::is_tag(meaning) {
+            return;
+        }
+        let spelling = Spelling::of(value);
+        if let Some(rank) = rank {
+            self.work.tally.invalid_chain_values += u32::from(spelling.chain.is_none());
+            self.span.offer_chain(rank, spelling.chain);
+        }
+        if meaning::is_tag(meaning) {
+            self.own.attribute_read(spelling, place);
+        }
     }
 
     #[inline]

@@ -10,6 +10,7 @@
 
 mod budget;
 mod inspect;
+mod meaning;
 mod refusal;
 mod rules;
 mod tag;

@@ -48,26 +48,28 @@ fn edit(work: &mut Work, body: &[u8], plan: &Plan, chain: Option<ChainId>) -> Re
         return Ok(());
     }
     let mut span = work.edits.span(plan.place)?;
-    if let Some(chain) = tag {
-        let canonical = chain.canonical();
-        match &plan.tag {
-            Tag::Leave => {}
-            Tag::Append => span.append_str(TAG, canonical.as_str())?,
-            Tag::Edit { keep, rewrite, remove } => {
-                if *rewrite {
-                    span.replace_with_str(body, *keep, canonical.as_str())?;
-                }
-                for place in &work.removals[remove.start as usize..remove.end as usize] {
-                    span.remove(*place)?;
-                }
-            }
+    let canonical = tag.map(ChainId::canonical);
+    if let (Some(canonical), Tag::Edit { keep, rewrite, remove }) = (&canonical, &plan.tag) {
+        if *rewrite {
+            span.replace_with_str(body, *keep, canonical.as_str())?;
+        }
+        for place in &work.removals[remove.start as usize..remove.end as usize] {
+            span.remove(*place)?;
         }
     }
-    if let Some(name) = plan.hints.operation_name {
-        span.append_str("operation.name", name)?;
+    let appended = canonical.filter(|_| matches!(plan.tag, Tag::Append));
+    if appended.is_none() && plan.hints.is_empty() {
+        return Ok(());
     }
-    if plan.hints.measured {
-        span.append_int("_dd.measured", 1)?;
-    }
-    Ok(())
+    span.append_all(|span| {
+        if let Some(canonical) = &appended {
+            span.str(TAG, canonical.as_str());
+        }
+        if let Some(name) = plan.hints.operation_name {
+            span.str("operation.name", name);
+        }
+        if plan.hints.measured {
+            span.int("_dd.measured", 1);
+        }
+    })
 }

@@ -1,0 +1,58 @@
+//! What an attribute key of a span means here, in the sixteen bits that the walk remembers for us: the fact that it is, the
+//! rank that it has among the keys of chains, and whether it is the key of our own tag.
+
+use crate::gateway::FactKey;
+use crate::otlp::Meaning;
+
+/// Bits 0 to 7: the number of the fact and one more.
+const FACT: u16 = 0xff;
+/// Bits 8 to 14: the rank and one more; there are no more than 64.
+const RANK_SHIFT: u32 = 8;
+const RANK: u16 = 0x7f;
+const TAG: u16 = 1 << 15;
+
+/// The meaning of a key.
+pub(super) fn of(fact: Option<FactKey>, rank: Option<u8>, is_tag: bool) -> Meaning {
+    let fact = fact.map_or(0, |fact| u16::from(fact.number()) + 1);
+    let rank = rank.map_or(0, |rank| (u16::from(rank) + 1) & RANK);
+    Meaning(fact | rank << RANK_SHIFT | if is_tag { TAG } else { 0 })
+}
+
+/// The fact that the key is.
+#[inline(always)]
+pub(super) fn fact(meaning: Meaning) -> Option<FactKey> {
+    ((meaning.0 & FACT) as u8).checked_sub(1).and_then(FactKey::numbered)
+}
+
+/// The rank of the key among those of chains.
+#[inline(always)]
+pub(super) fn rank(meaning: Meaning) -> Option<u8> {
+    ((meaning.0 >> RANK_SHIFT & RANK) as u8).checked_sub(1)
+}
+
+/// Whether the key is that of our tag.
+#[inline(always)]
+pub(super) fn is_tag(meaning: Meaning) -> bool {
+    meaning.0 & TAG != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever a key means comes back, and nothing else.
+    #[test]
+    fn meanings_come_back() {
+        let facts = (0..32).map(FactKey::numbered).chain([None]);
+        for expected in facts {
+            for expected_rank in (0..64).map(Some).chain([None]) {
+                for expected_tag in [false, true] {
+                    let meaning = of(expected, expected_rank, expected_tag);
+                    assert_eq!((fact(meaning), rank(meaning)), (expected, expected_rank));
+                    assert_eq!(is_tag(meaning), expected_tag);
+                }
+            }
+        }
+        assert_eq!(of(None, None, false), Meaning::NONE);
+    }
+}
