@@ -190,6 +190,7 @@ impl Actor {
                 }
             }
             Command::Drain { deadline, done } => {
+                self.clean |= self.draining.is_empty();
                 self.hurry(now);
                 self.draining.push(Draining::new(deadline, now, done));
             }
