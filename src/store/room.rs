@@ -1,4 +1,8 @@
 //! Whether there is room for something: in the budget, and on the disk.
+//!
+//! A disk that the store itself fills to the last byte could never be emptied again: to delete, SQLite has to write to its
+//! log, and to shorten the log it has to write to the file. So where the disk is tight nothing is taken for which there is
+//! not room twice, in the log and in the file, and a little more.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -6,22 +10,20 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use crate::store::books::ROW_OVERHEAD;
+use crate::store::fault::Fault;
+use crate::store::file::{self, PAGE_SIZE};
 use crate::store::record::NewRecord;
 use crate::store::shared::Shared;
 use crate::store::{NotKept, Settings, file};
 
-/// The disk is not asked more often than that, unless little of it is free.
+/// The disk is not asked more often than that, unless it is tight.
 const SAMPLE: Duration = Duration::from_millis(200);
-/// From here on every transaction asks: it costs microseconds.
-const LITTLE: u64 = 256 << 20;
-
-/// Less than the log may need.
-const TIGHT: u64 = 64 << 20;
-/// What nothing that is put in may take: a store on a full disk must still be able to write that something was delivered.
-const RESERVE: u64 = 2 << 20;
-
-/// A log that is not worth shortening.
-const SHORT: u64 = 256 << 10;
+/// With less than this free the disk is asked before every transaction.
+const TIGHT: u64 = 256 << 20;
+/// With less than this to spare the log is put into the file before every transaction.
+const SCARCE: u64 = 16 << 20;
+/// What must be left for transactions that delete.
+const SPARE: u64 = 1 << 20;
 
 #[derive(Debug)]
 pub(super) struct Room {
@@ -29,34 +31,41 @@ pub(super) struct Room {
     sampled: Option<Instant>,
     /// Free bytes of the disk, less what was let in since it was asked.
     free: u64,
-    /// Bytes of the write-ahead log: they take as much again when they are copied into the file, and as long as they are not,
-    /// nothing of theirs is given back.
-    log: u64,
-    /// Bytes of free pages in the file: what goes there does not make it larger.
-    reusable: u64,
+    /// By how much the file will grow when the log is put into it; only known where the disk is tight.
+    growth: u64,
+    /// What the file can take without growing; only known where the disk is tight.
+    unused: u64,
+    /// What was admitted since the disk was asked.
+    claimed: u64,
 }
 
 impl Room {
     pub(super) fn new(settings: &Settings) -> Self {
-        Room { directory: settings.directory.clone(), sampled: None, free: 0, log: 0, reusable: 0 }
+        Room { directory: settings.directory.clone(), sampled: None, free: 0, growth: 0, unused: 0, claimed: 0 }
     }
 
     /// Looks how much of the disk is free, if that was some time ago.
-    pub(super) fn sample(&mut self, shared: &Shared, connection: Option<&Connection>) {
-        if self.free > LITTLE && self.sampled.is_some_and(|at| at.elapsed() < SAMPLE) {
-            return;
+    pub(super) fn sample(&mut self, shared: &Shared) {
+        if self.sampled.is_none_or(|at| at.elapsed() >= SAMPLE) {
+            self.look(shared);
         }
-        self.sampled = Some(Instant::now());
-        self.look(shared, connection);
     }
 
-    /// Looks at once.
-    pub(super) fn look(&mut self, shared: &Shared, connection: Option<&Connection>) {
-        self.free = free_bytes(&self.directory);
-        self.log = log_bytes(&self.directory);
-        // Free pages that are in the log only are not in the file yet.
-        self.reusable = connection.map_or(0, free_pages).saturating_sub(self.log);
-        shared.health().free_bytes = self.free;
+    /// Before a transaction: makes what room there is to be made on a disk that is tight.
+    pub(super) fn prepare(&mut self, shared: &Shared, connection: &Connection) -> Result<(), Fault> {
+        self.sample(shared);
+        (self.growth, self.unused) = (0, 0);
+        if self.free >= TIGHT {
+            return Ok(());
+        }
+        self.look(shared);
+        (self.growth, self.unused) = measure(&self.directory, connection)?;
+        if self.free < self.growth + SCARCE {
+            file::empty_log(connection)?;
+            self.look(shared);
+            (self.growth, self.unused) = measure(&self.directory, connection)?;
+        }
+        Ok(())
     }
 
     /// Whether there would be more room if the log were shorter.
@@ -77,15 +86,28 @@ impl Room {
             shared.health().wanted = Some(needed);
             return Err(NotKept::Full);
         }
-        // In whole pages: once into the log, and with the log into the file.
-        let written = needed + needed / 4 + 4 * u64::from(file::PAGE_SIZE);
-        let floor = min_free_bytes.max(self.log + written + RESERVE);
-        if self.free < written + RESERVE || self.free + self.reusable < floor.saturating_add(written) {
+        let claimed = self.claimed + needed + u64::from(PAGE_SIZE);
+        let tight = if self.free < TIGHT { self.growth + claimed.saturating_sub(self.unused) + SPARE } else { 0 };
+        let floor = min_free_bytes.max(tight).saturating_add(claimed);
+        if self.free < floor {
+            shared.health().floor = Some(floor);
             return Err(NotKept::DiskFull);
         }
-        self.free -= written;
-        self.log += written;
+        shared.health().floor = None;
+        self.claimed = claimed;
         Ok(())
+    }
+
+    /// The disk had no room for the last that asked.
+    pub(super) fn is_short(shared: &Shared) -> bool {
+        shared.health().floor.is_some()
+    }
+
+    fn look(&mut self, shared: &Shared) {
+        self.sampled = Some(Instant::now());
+        self.claimed = 0;
+        self.free = free_bytes(&self.directory);
+        shared.health().free_bytes = self.free;
     }
 }
 
@@ -94,13 +116,12 @@ pub(super) fn free_bytes(directory: &Path) -> u64 {
     rustix::fs::statvfs(directory).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-/// Bytes of the pages in which nothing is. Where that cannot be asked there are none.
-fn free_pages(connection: &Connection) -> u64 {
-    let pages: rusqlite::Result<u32> = connection.pragma_query_value(None, "freelist_count", |row| row.get(0));
-    u64::from(pages.unwrap_or(0)) * u64::from(file::PAGE_SIZE)
-}
-
-/// How long the write-ahead log is.
-fn log_bytes(directory: &Path) -> u64 {
-    std::fs::metadata(file::companion(&file::path(directory), "-wal")).map_or(0, |log| log.len())
+/// By how much the file will grow, and what it can take before that.
+fn measure(directory: &Path, connection: &Connection) -> Result<(u64, u64), Fault> {
+    let bytes = |pragma: &str| -> Result<u64, Fault> {
+        let pages: u32 = connection.pragma_query_value(None, pragma, |row| row.get(0))?;
+        Ok(u64::from(pages) * u64::from(PAGE_SIZE))
+    };
+    let length = std::fs::metadata(file::path(directory))?.len();
+    Ok((bytes("page_count")?.saturating_sub(length), bytes("freelist_count")?))
 }
