@@ -14,7 +14,7 @@ use crate::store::fault::Fault;
 use crate::store::file::{self, PAGE_SIZE};
 use crate::store::record::NewRecord;
 use crate::store::shared::Shared;
-use crate::store::{NotKept, Settings, file};
+use crate::store::{NotKept, Settings};
 
 /// The disk is not asked more often than that, unless it is tight.
 const SAMPLE: Duration = Duration::from_millis(200);
@@ -29,7 +29,6 @@ const SPARE: u64 = 1 << 20;
 pub(super) struct Room {
     directory: PathBuf,
     sampled: Option<Instant>,
-    /// Free bytes of the disk, less what was let in since it was asked.
     free: u64,
     /// By how much the file will grow when the log is put into it; only known where the disk is tight.
     growth: u64,
@@ -66,16 +65,6 @@ impl Room {
             (self.growth, self.unused) = measure(&self.directory, connection)?;
         }
         Ok(())
-    }
-
-    /// Whether there would be more room if the log were shorter.
-    pub(super) fn wants_a_shorter_log(&self, shared: &Shared) -> bool {
-        self.log > SHORT && self.free < shared.settings.min_free_bytes.max(self.log + 2 * RESERVE)
-    }
-
-    /// Whether so little is free that a transaction must be small.
-    pub(super) fn is_tight(&self) -> bool {
-        self.free < TIGHT
     }
 
     /// Whether `records` fit into a store of which `used` bytes are taken.

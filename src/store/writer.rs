@@ -23,8 +23,6 @@ const COMPANY: Duration = Duration::from_millis(10);
 /// A transaction is not larger than that, so that the first in it does not wait for long.
 const MOST_BYTES: usize = 8 << 20;
 const MOST_JOBS: usize = 1024;
-/// On a disk that is nearly full no more rows are deleted at once: each costs a page of the log, or more.
-const FEW: usize = 32;
 /// How often it looks around when nobody comes.
 const IDLE: Duration = Duration::from_millis(500);
 /// The same, while the file is made smaller step by step.
@@ -142,14 +140,6 @@ impl Writer {
 
     /// Does `jobs` in one transaction and answers them.
     fn work(&mut self, jobs: Vec<Job>) {
-        self.step(jobs);
-        while !self.owed.is_empty() && self.paused.is_none() {
-            self.step(Vec::new());
-        }
-    }
-
-    /// Does `jobs` in one transaction and answers them.
-    fn step(&mut self, jobs: Vec<Job>) {
         if jobs.is_empty() && self.owed.is_empty() {
             return;
         }
@@ -190,8 +180,7 @@ impl Writer {
         let used = self.shared.books().used();
         self.room.prepare(&self.shared, connection)?;
         let mut transaction = Transaction::begin(connection, self.last_id)?;
-        let part = if self.room.is_tight() { self.owed.len().min(FEW) } else { self.owed.len() };
-        transaction.delete_waiting(&self.owed[..part])?;
+        transaction.delete_waiting(&self.owed)?;
         let mut outcomes = Vec::with_capacity(jobs.len());
         for job in jobs {
             outcomes.push(match job {
@@ -215,12 +204,11 @@ impl Writer {
             // Whether it can be written again is only seen by writing.
             transaction.probe()?;
         }
-        let committed = transaction.commit()?;
-        self.owed.drain(..part);
-        Ok((committed, outcomes))
+        Ok((transaction.commit()?, outcomes))
     }
 
     fn settle(&mut self, committed: Committed) {
+        self.owed.clear();
         self.last_id = committed.last_id;
         self.quiet = Some(0);
         let mut books = self.shared.books();
@@ -231,11 +219,6 @@ impl Writer {
             tracing::info!(directory = %self.shared.settings.directory.display(), "the store can be written again");
         }
     }
-}
-
-/// Copies the log into the file and gives its room back.
-fn shorten_log(connection: &Connection) -> Result<(), Fault> {
-    Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
 }
 
 fn refuse(jobs: Vec<Job>, outcome: impl Fn() -> Outcome) {
