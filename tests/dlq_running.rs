@@ -195,3 +195,39 @@ async fn a_replay_whose_client_dies_stops_and_goes_on_later() {
     let arrived = fault.accepted_spans();
     assert!(arrived.len() == 100 && arrived.values().all(|times| *times == 1), "{arrived:?}");
 }
+
+/// Scenario: the store takes its time to open. Guarantee: meanwhile health answers, alive but not ready; once it is open
+/// everything works. A signal in that time ends the process at once, with nothing owed.
+#[tokio::test(flavor = "multi_thread")]
+async fn health_answers_while_the_store_recovers() {
+    let fault = Fault::start().await;
+    let room = Room::new(fault.address());
+    room.bury(vec![letter(vec![tagged("submit_tx", "1")], Reason::Rejected, THEN)]);
+    let hold = || {
+        let holder = rusqlite::Connection::open(room.store().join("spill.db")).expect("opened");
+        holder.pragma_update(None, "locking_mode", "EXCLUSIVE").expect("set");
+        holder.execute_batch("BEGIN EXCLUSIVE").expect("held");
+        holder
+    };
+    let starting = |chainspan: &Chainspan| {
+        let answer = chainspan.admin("/health/ready");
+        (answer.status, answer.json()["output"].as_str().unwrap_or_default().starts_with("starting"))
+    };
+    let holder = hold();
+    let chainspan = Chainspan::start_unready(&room.yaml);
+    eventually("health answers", || chainspan.listening().contains_key("health_check")).await;
+    assert_eq!(starting(&chainspan), (503, true));
+    assert_eq!(chainspan.admin("/health").status, 200);
+    assert!(chainspan.status()["store"].is_null());
+    drop(holder);
+    eventually("ready", || chainspan.admin("/health/ready").status == 200).await;
+    assert_eq!(spans(&chainspan, "dead"), 1);
+    drop(chainspan);
+
+    let _holder = hold();
+    let mut chainspan = Chainspan::start_unready(&room.yaml);
+    eventually("health answers", || chainspan.listening().contains_key("health_check")).await;
+    assert_eq!(starting(&chainspan), (503, true));
+    assert!(chainspan.terminate().success());
+    assert!(!chainspan.stderr().contains("\"running\""), "{}", chainspan.stderr());
+}
