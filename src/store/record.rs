@@ -146,6 +146,8 @@ pub struct Kept {
 pub struct Filter {
     /// These rows.
     pub ids: Vec<RecordId>,
+    /// Rows after this one, to go on where a part of the answer ended.
+    pub after: Option<RecordId>,
     /// One of their chains.
     pub chain: Option<String>,
     /// Their reason.

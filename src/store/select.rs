@@ -28,8 +28,8 @@ pub(super) fn select(
         Ok::<_, Fault>(left > 0)
     };
     if filter.ids.is_empty() {
-        let mut statement = connection.prepare("SELECT id, head FROM records ORDER BY id")?;
-        let mut rows = statement.query([])?;
+        let mut statement = connection.prepare("SELECT id, head FROM records WHERE id > ?1 ORDER BY id")?;
+        let mut rows = statement.query([filter.after.map_or(0, |after| after.0)])?;
         while let Some(row) = rows.next()? {
             if !offer(row)? {
                 break;
@@ -94,9 +94,10 @@ pub(super) fn what_is_wrong(head: &Head, body: &[u8]) -> String {
 }
 
 fn means(filter: &Filter, head: &Head) -> bool {
-    let Filter { ids: _, chain, reason, destination, since, until, limit: _ } = filter;
+    let Filter { ids: _, after, chain, reason, destination, since, until, limit: _ } = filter;
     let Some(death) = &head.death else { return false };
     head.state == State::Dead
+        && after.is_none_or(|after| head.id > after)
         && chain.as_ref().is_none_or(|chain| death.chains.contains(chain))
         && reason.is_none_or(|reason| death.reason == reason)
         && destination.as_ref().is_none_or(|destination| head.destination == *destination)
