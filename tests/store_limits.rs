@@ -120,6 +120,10 @@ fn full_disk(directory: &Path) {
 /// Writes begin to fail with an I/O error, and later work again: no lost answer, no crash, and it recovers by itself.
 #[test]
 fn failing_writes_lose_nothing_and_it_heals() {
+    if !Command::new("prlimit").arg("--version").output().is_ok_and(|output| output.status.success()) {
+        println!("skipped: there is no prlimit here");
+        return;
+    }
     let name = "under_a_limit_on_the_size_of_files";
     let directory = tempfile::tempdir().expect("directory");
     // The signal that comes with such an error ends a process that does not ignore it.
