@@ -143,3 +143,102 @@ async fn a_port_that_is_taken_is_named() {
         assert!(last.contains(component) && last.contains(&taken) && last.contains("in use"), "{said}");
     }
 }
+
+/// With a store and the destination down: it does not wait for it, exits 0, and clients in hand hear OK. The next process
+/// delivers all of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_store_the_end_keeps_everything_and_the_next_process_delivers_it() {
+    for act in [Act::Refuse(Code::Unavailable, "closed", None), Act::BlackHole] {
+        let fault = Fault::start().await;
+        fault.always(act.clone());
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = format!("directory: {:?}", directory.path());
+        // The grace is long: it is the end that has what is left written.
+        let setup = Setup { store: &store, datadog: "spill_after: 5s", shutdown_timeout: "4s", ..Setup::default() };
+        let mut chainspan = setup.start(fault.address());
+        let mut clients = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let client = trace_client(chainspan.grpc()).await;
+            clients.spawn(async move { export(&client, request()).await });
+        }
+        eventually("in hand", || {
+            spans(&chainspan, "otlp/datadog", "in_flight") + spans(&chainspan, "otlp/datadog", "spilled") == 8
+        })
+        .await;
+        let begin = Instant::now();
+        assert_eq!(chainspan.terminate().code(), Some(0), "{act:?}: {}", chainspan.stderr());
+        assert!(begin.elapsed() < Duration::from_secs(10), "{act:?}: {:?}", begin.elapsed());
+        while let Some(answer) = clients.join_next().await {
+            answer.expect("no panic").expect("on disk");
+        }
+        fault.always(Act::Accept);
+        let chainspan = setup.start(fault.address());
+        eventually("delivered", || spans(&chainspan, "otlp/datadog", "delivered") == 8).await;
+        assert_conservation(&chainspan.status());
+        assert_eq!(fault.accepted_spans().len(), 8);
+    }
+}
+
+/// A second signal, and one that cannot be caught: what was acknowledged is on disk by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_store_what_was_acknowledged_survives_any_end() {
+    for signals in [&["TERM", "INT"][..], &["KILL"]] {
+        let fault = Fault::start().await;
+        fault.always(Act::BlackHole);
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = format!("directory: {:?}", directory.path());
+        let setup = Setup { store: &store, shutdown_timeout: "10m", ..Setup::default() };
+        let mut chainspan = setup.start(fault.address());
+        let client = trace_client(chainspan.grpc()).await;
+        for _ in 0..5 {
+            export(&client, request()).await.expect("on disk");
+        }
+        for signal in signals {
+            chainspan.signal(signal);
+            if *signal == "TERM" {
+                eventually("draining", || chainspan.stderr().contains("draining")).await;
+            }
+        }
+        assert_ne!(chainspan.ended().code(), Some(0), "{}", chainspan.stderr());
+        fault.always(Act::Accept);
+        let chainspan = setup.start(fault.address());
+        eventually("delivered", || spans(&chainspan, "otlp/datadog", "delivered") == 5).await;
+        assert_conservation(&chainspan.status());
+        assert_eq!(fault.accepted_spans().len(), 5);
+    }
+}
+
+/// A destination that hangs, under load: the end comes in time, with 0, and every acknowledged span arrives afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_store_under_load_nothing_that_was_acknowledged_is_lost() {
+    let fault = Fault::start().await;
+    fault.always(Act::BlackHole);
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = format!("directory: {:?}", directory.path());
+    let setup = Setup { store: &store, datadog: "spill_after: 20ms", shutdown_timeout: "3s", ..Setup::default() };
+    let mut chainspan = setup.start(fault.address());
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let client = trace_client(chainspan.grpc()).await;
+        clients.spawn(async move {
+            let mut acknowledged = 0_u64;
+            while export(&client, request()).await.is_ok() {
+                acknowledged += 1;
+            }
+            acknowledged
+        });
+    }
+    eventually("under way", || spans(&chainspan, "otlp/datadog", "spilled") > 50).await;
+    assert_eq!(chainspan.terminate().code(), Some(0), "{}", chainspan.stderr());
+    let mut acknowledged = 0;
+    while let Some(client) = clients.join_next().await {
+        acknowledged += client.expect("no panic");
+    }
+    fault.always(Act::Accept);
+    let chainspan = setup.start(fault.address());
+    eventually("delivered", || spans(&chainspan, "otlp/datadog", "spilled") == 0).await;
+    assert_conservation(&chainspan.status());
+    let accepted = fault.accepted_spans();
+    assert!(accepted.len() as u64 >= acknowledged, "{} of {acknowledged} arrived", accepted.len());
+    assert!(accepted.values().all(|times| *times == 1));
+}

@@ -214,3 +214,61 @@ async fn it_starts_and_answers_without_a_destination() {
     assert_eq!(chainspan.admin("/health").status, 200);
     assert_at_rest(&chainspan).await;
 }
+
+/// With a store an outage is none of the clients' business: they hear OK, the instance stays ready, and everything arrives
+/// when the destination is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_store_clients_hear_ok_during_an_outage() {
+    let fault = Fault::start().await;
+    fault.stop().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = format!("directory: {:?}", directory.path());
+    let chainspan = Setup { datadog: QUICK, store: &store, ..Setup::default() }.start(fault.address());
+    let client = trace_client(chainspan.grpc()).await;
+    for _ in 0..30 {
+        let mut request = Request::new(traces("gateway", vec![task("a")]));
+        request.set_timeout(LONG);
+        export(&client, request).await.expect("accepted");
+    }
+    eventually("on disk", || spans(&chainspan, "otlp/datadog", "spilled") == 30).await;
+    let (code, status) = ready(&chainspan);
+    assert_eq!(code, 200, "{status}");
+    assert_eq!(sum(&chainspan.metrics(), "chainspan_exporter_spilled_spans", &[]), 30);
+    assert_eq!(sum(&chainspan.metrics(), "avs_gateway_operations_total", &[]), 30);
+    assert_at_rest(&chainspan).await;
+    fault.restart().await;
+    eventually("drained", || spans(&chainspan, "otlp/datadog", "delivered") == 30).await;
+    let accepted = fault.accepted_spans();
+    assert!(accepted.len() == 30 && accepted.values().all(|times| *times == 1));
+    eventually("closed", || chainspan.status()["destinations"]["otlp/datadog"]["breaker"] == "closed").await;
+    assert_at_rest(&chainspan).await;
+}
+
+/// The store is full: clients hear at once when to come again, and what was acknowledged is delivered.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_full_store_clients_are_told_when_to_come_again() {
+    let fault = Fault::start().await;
+    fault.stop().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = format!("directory: {:?}, max_size_mib: 16", directory.path());
+    let datadog = "timeout: 10s, retry_on_failure: {initial_interval: 10ms, max_interval: 50ms}";
+    let chainspan = Setup { datadog, store: &store, ..Setup::default() }.start(fault.address());
+    let client = trace_client(chainspan.grpc()).await;
+    let request = traces("gateway", vec![task(&"x".repeat(1 << 20))]);
+    let mut acknowledged = 0;
+    let why = loop {
+        match export(&client, request.clone()).await {
+            Ok(()) => acknowledged += 1,
+            refused => break assert_come_again(refused),
+        }
+        assert!(acknowledged < 17, "it has a limit");
+    };
+    assert!(acknowledged > 5 && why.contains("otlp/datadog"), "{acknowledged}: {why}");
+    let begin = Instant::now();
+    assert_come_again(export(&client, request.clone()).await);
+    assert!(begin.elapsed() < Duration::from_secs(5), "it is not waited for: {:?}", begin.elapsed());
+    fault.restart().await;
+    eventually("drained", || spans(&chainspan, "otlp/datadog", "delivered") == acknowledged).await;
+    export(&client, request).await.expect("room again");
+    assert_at_rest(&chainspan).await;
+}

@@ -12,6 +12,7 @@ use crate::store::frame::{Head, State};
 use crate::store::job::{Done, Job, Message};
 use crate::store::record::{Count, RecordId, Waiting};
 use crate::store::scan::blob;
+use crate::store::select::what_is_wrong;
 use crate::store::shared::{NotRead, Shared};
 use crate::store::{NotKept, StoreError};
 
@@ -44,14 +45,16 @@ fn answer(
     if batch.damaged.is_empty() {
         return Ok((batch.waiting, Count::default()));
     }
-    for (id, message) in &batch.damaged {
-        tracing::error!(record = id.0, destination, message, "a record is damaged and becomes a dead letter");
-    }
-    // The connection is not held any more: the writer may need it.
-    let damaged = batch.damaged;
-    let condemned = ask(writer, |done| Message::Job(Job::Condemn { damaged, done }));
     // Its neighbours are good whether or not the disk took note. If it did not, the record still waits and is found again.
-    Ok((batch.waiting, condemned.unwrap_or_default()))
+    Ok((batch.waiting, condemn(writer, batch.damaged).unwrap_or_default()))
+}
+
+/// Makes dead letters of rows whose body is not what was written. No connection may be held: the writer may need it.
+pub(super) fn condemn(writer: &Sender<Message>, damaged: BTreeMap<RecordId, String>) -> Result<Count, NotKept> {
+    for (id, message) in &damaged {
+        tracing::error!(record = id.0, message, "a record is damaged and becomes a dead letter (corrupt_record)");
+    }
+    ask(writer, |done| Message::Job(Job::Condemn { damaged, done }))
 }
 
 /// Reads; where the file turns out to be damaged, has it replaced and reads once more.
@@ -136,16 +139,4 @@ fn collect(
         batch.waiting.push(Waiting { id, signal, body, spans, received });
     }
     Ok(batch)
-}
-
-/// For whoever reads the dead letter.
-pub(super) fn what_is_wrong(head: &Head, body: &[u8]) -> String {
-    format!(
-        "the body read back from the disk is not what was written: {} bytes with CRC32C {:08x}, written were {} bytes with \
-         {:08x}",
-        body.len(),
-        crc32c::crc32c(body),
-        head.body_len,
-        head.body_crc
-    )
 }

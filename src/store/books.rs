@@ -92,6 +92,8 @@ impl Books {
                 let tally = self.tally(&brief.destination);
                 match brief.state {
                     State::Dead => tally.dead.add(count(&brief)),
+                    // A sum comes as a change of its own.
+                    State::Discarded => {}
                     State::Waiting => {
                         tally.waiting.add(count(&brief));
                         *tally.received.entry(brief.received).or_default() += 1;
@@ -103,6 +105,7 @@ impl Books {
                 let tally = self.tally(&brief.destination);
                 match brief.state {
                     State::Dead => tally.dead.subtract(count(&brief)),
+                    State::Discarded => {}
                     State::Waiting => {
                         tally.waiting.subtract(count(&brief));
                         tally.forget(brief.received);

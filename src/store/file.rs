@@ -16,14 +16,13 @@ pub(super) const VERSION: i64 = 2;
 
 /// The tables of [`VERSION`].
 ///
+/// Rows of `records` and `discarded` are frames (`frame`); in `discarded` there is one per destination.
 /// `meta.version` repeats `user_version`, so that one wrong byte in the header is not taken for a file of the future.
 /// `meta.last_id` is the highest number that was given away by a row that is gone.
 pub(super) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS records (id INTEGER PRIMARY KEY, head BLOB NOT NULL, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS discarded (
-    destination TEXT PRIMARY KEY, records INTEGER NOT NULL, spans INTEGER NOT NULL, requests INTEGER NOT NULL
-) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS discarded (id INTEGER PRIMARY KEY, head BLOB NOT NULL, body BLOB NOT NULL);
 ";
 
 /// The write-ahead log is copied into the file when it has so many pages (16 MiB).
@@ -80,12 +79,15 @@ pub(super) fn connect_reader(file: &Path) -> Result<Connection, Fault> {
     Ok(connection)
 }
 
-fn open(file: &Path) -> Result<Connection, Fault> {
+/// A connection as it comes.
+pub(super) fn open(file: &Path) -> Result<Connection, Fault> {
     // Never creating: the file is made by `lock::private_file`, so that nobody else can read it for a moment.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.pragma_update(None, "cache_size", -8192)?;
+    // A transaction stays in memory until it is committed: what is written to the log is committed, or torn.
+    connection.pragma_update(None, "cache_spill", false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "trusted_schema", false)?;

@@ -14,7 +14,7 @@
 //! | 24 | 8 | id |
 //! | 32 | 8 | received, nanoseconds since the Unix epoch |
 //! | 40 | 4 | spans |
-//! | 44 | 1 | state: 0 waiting, 1 dead |
+//! | 44 | 1 | state: 0 waiting, 1 dead, 2 no record but a sum of discarded ones |
 //! | 45 | 1 | signal |
 //! | 46 | 1 | reason of its death + 1, 0: it never died |
 //! | 47 | 1 | 0 |
@@ -22,8 +22,10 @@
 //!
 //! A letter that was revived keeps its death: only the state says what it is now.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use crate::otlp::Signal;
-use crate::store::{Death, Letter, Reason, RecordId};
+use crate::store::{Count, Death, Letter, Reason, RecordId};
 
 /// How every frame begins.
 pub(super) const MAGIC: [u8; 8] = *b"\xf5cspnR2\n";
@@ -42,6 +44,8 @@ pub(super) enum State {
     Waiting,
     /// It is a dead letter.
     Dead,
+    /// It is no record: its body says how many letters of its destination an operator discarded.
+    Discarded,
 }
 
 /// A head, decoded.
@@ -64,7 +68,6 @@ pub(super) enum Decoded {
     /// Its checksum holds.
     Sound(Head),
     /// It looks like a head, but a byte of it is not what was written.
-    #[allow(dead_code, reason = "for salvage")]
     Doubtful(Head),
     /// It cannot be read at all.
     Garbage,
@@ -81,7 +84,7 @@ impl Head {
         out.extend_from_slice(&self.id.0.to_le_bytes());
         out.extend_from_slice(&self.received.to_le_bytes());
         out.extend_from_slice(&self.spans.to_le_bytes());
-        out.push(u8::from(self.state == State::Dead));
+        out.push(state_code(self.state));
         out.push(signal_code(self.signal));
         out.push(self.death.as_ref().map_or(0, |death| reason_code(death.reason)));
         out.push(0);
@@ -120,6 +123,59 @@ impl Head {
         body.len() == self.body_len as usize && crc32c::crc32c(body) == self.body_crc
     }
 
+    /// Makes it a dead letter whose body is not what was written. What it died of before stays readable.
+    pub(super) fn condemn(&mut self, message: &str) {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+        let reason = Reason::CorruptRecord;
+        self.death = Some(match (self.state, self.death.take()) {
+            (State::Dead, Some(death)) if death.reason == reason => death,
+            (State::Dead, Some(death)) => {
+                let message =
+                    format!("{message}; it was a dead letter already: {} {}", death.reason.name(), death.message);
+                Death { reason, message, ..death }
+            }
+            _ => Death {
+                reason,
+                code: String::new(),
+                message: message.to_owned(),
+                attempts: 0,
+                first: now,
+                last: now,
+                chains: Vec::new(),
+                operations: Vec::new(),
+            },
+        });
+        self.state = State::Dead;
+    }
+
+    /// The head of a sum, and its body.
+    pub(super) fn of_discarded(id: RecordId, destination: &str, count: Count) -> (Self, Vec<u8>) {
+        let body = [count.records, count.spans, count.requests].map(u64::to_le_bytes).concat();
+        let head = Head {
+            id,
+            destination: destination.to_owned(),
+            signal: Signal::Traces,
+            state: State::Discarded,
+            spans: 0,
+            received: 0,
+            death: None,
+            body_len: size(body.len()),
+            body_crc: crc32c::crc32c(&body),
+        };
+        (head, body)
+    }
+
+    /// The sum that `body` is.
+    pub(super) fn discarded(&self, body: &[u8]) -> Option<Count> {
+        if self.state != State::Discarded || !self.vouches_for(body) {
+            return None;
+        }
+        let mut rest = body;
+        let (records, spans, requests) = (u64_of(&mut rest)?, u64_of(&mut rest)?, u64_of(&mut rest)?);
+        Some(Count { records, spans, requests, bytes: 0 })
+    }
+
     /// The dead letter that it is.
     pub(super) fn into_letter(self) -> Option<Letter> {
         let Head { id, destination, signal, state: State::Dead, spans, received, death: Some(death), body_len, .. } =
@@ -134,7 +190,7 @@ impl Head {
 /// The same head in another state: of the same length, so that it can be written over the old one in its place.
 pub(super) fn with_state(head: &[u8], state: State) -> Vec<u8> {
     let mut out = head.to_vec();
-    out[STATE] = u8::from(state == State::Dead);
+    out[STATE] = state_code(state);
     let crc = head_crc(&out);
     out[HEAD_CRC..HEAD_CRC + 4].copy_from_slice(&crc.to_le_bytes());
     out
@@ -188,10 +244,19 @@ fn parse(bytes: &[u8]) -> Option<(Head, u32)> {
     let state = match (state, &death) {
         (0, _) => State::Waiting,
         (1, Some(_)) => State::Dead,
+        (2, None) => State::Discarded,
         _ => return None,
     };
     let signal = signal_of(signal)?;
     Some((Head { id, destination, signal, state, spans, received, death, body_len: size(body_len), body_crc }, crc))
+}
+
+fn state_code(state: State) -> u8 {
+    match state {
+        State::Waiting => 0,
+        State::Dead => 1,
+        State::Discarded => 2,
+    }
 }
 
 fn signal_code(signal: Signal) -> u8 {

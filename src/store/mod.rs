@@ -11,9 +11,12 @@ mod file;
 mod frame;
 mod job;
 mod lock;
+mod migrate;
 mod open;
 mod record;
+mod replace;
 mod room;
+mod salvage;
 mod scan;
 mod select;
 mod shared;
@@ -25,7 +28,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use backlog::{Ask, ask, mended};
+use backlog::{Ask, ask, condemn, mended};
 use books::Sums;
 use job::{Done, Job, Message};
 use shared::{Health, Shared};
@@ -187,13 +190,20 @@ impl Store {
         mended(shared, writer, || shared.read(&shared.letters, |connection| select::letters(connection, filter)))
     }
 
-    /// One dead letter with its body; `None`: there is none of that number. Blocks.
+    /// One dead letter with its body; `None`: there is none of that number. A letter whose body is not what was written
+    /// becomes a `corrupt_record` by being looked at; its body is what the disk gives. Blocks.
     ///
     /// # Errors
     /// The file cannot be read.
     pub fn letter(&self, id: RecordId) -> Result<Option<(Letter, bytes::Bytes)>, StoreError> {
         let Inner { shared, writer, .. } = &*self.inner;
-        mended(shared, writer, || shared.read(&shared.letters, |connection| select::letter(connection, id)))
+        let look = || mended(shared, writer, || shared.read(&shared.letters, |read| select::letter(read, id)));
+        let mut found = look()?;
+        if let Some((_, _, Some(wrong))) = found {
+            condemn(writer, [(id, wrong)].into()).map_err(|why| StoreError(why.to_string()))?;
+            found = look()?;
+        }
+        Ok(found.map(|(letter, body, _)| (letter, body)))
     }
 
     /// Lets the dead letters that `filter` means wait to be sent again, in one transaction; their sum per destination.

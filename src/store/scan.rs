@@ -1,5 +1,7 @@
 //! The one look at everything when a file is opened: the sums, the highest id, and whether every head is sound.
 
+use std::collections::BTreeMap;
+
 use rusqlite::Connection;
 
 use crate::store::books::{Books, Brief, Change};
@@ -29,20 +31,26 @@ pub(super) fn scan(connection: &Connection) -> Result<Contents, Fault> {
         contents.last_id = contents.last_id.max(id.0);
         contents.books.apply(Change::In(Brief::of(&head)));
     }
-    for (destination, count) in discarded(connection)? {
+    for (destination, (_, count)) in discarded(connection)? {
         contents.books.apply(Change::Discarded(destination, count));
     }
     Ok(contents)
 }
 
-/// What operators gave up, per destination.
-pub(super) fn discarded(connection: &Connection) -> Result<Vec<(String, Count)>, Fault> {
-    let mut statement = connection.prepare("SELECT destination, records, spans, requests FROM discarded")?;
-    let rows = statement.query_map([], |row| {
-        let number = |column: usize| row.get::<_, i64>(column).map(|number| u64::try_from(number).unwrap_or(0));
-        Ok((row.get(0)?, Count { records: number(1)?, spans: number(2)?, requests: number(3)?, bytes: 0 }))
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+/// What operators gave up, per destination, each with its row.
+pub(super) fn discarded(connection: &Connection) -> Result<BTreeMap<String, (RecordId, Count)>, Fault> {
+    let mut sums = BTreeMap::new();
+    let mut statement = connection.prepare("SELECT id, head, body FROM discarded ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let id = RecordId(row.get(0)?);
+        let head = Head::sound(blob(row, 1)?).filter(|head| head.id == id);
+        let sum = head.and_then(|head| Some((head.discarded(blob(row, 2).ok()?)?, head.destination)));
+        let (count, destination) =
+            sum.ok_or_else(|| Fault::Damaged("a sum of discarded letters is not what was written".to_owned()))?;
+        sums.insert(destination, (id, count));
+    }
+    Ok(sums)
 }
 
 /// Whether SQLite finds the file in order. Reads all of it.

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use crate::store::fault::Fault;
 use crate::store::frame::{Head, State};
-use crate::store::record::{Filter, Letter, RecordId};
+use crate::store::record::{Filter, Letter, Reason, RecordId};
 use crate::store::scan::blob;
 
 /// Calls `visit` for each dead letter that `filter` means, oldest first, with its head as it is stored.
@@ -62,17 +62,35 @@ pub(super) fn letters(connection: &Connection, filter: &Filter) -> Result<Vec<Le
     Ok(letters)
 }
 
-/// One dead letter and its body, as the disk gives it: that of a `corrupt_record` is not what was written.
-pub(super) fn letter(connection: &Connection, id: RecordId) -> Result<Option<(Letter, Bytes)>, Fault> {
-    let filter = Filter { ids: vec![id], ..Filter::default() };
-    let Some(letter) = letters(connection, &filter)?.pop() else { return Ok(None) };
+/// One dead letter and its body; the body of a `corrupt_record` is what the disk gives. The third part says what is wrong with
+/// that of another: then it has to become one.
+pub(super) fn letter(connection: &Connection, id: RecordId) -> Result<Option<(Letter, Bytes, Option<String>)>, Fault> {
+    let mut found = None;
+    select(connection, &Filter { ids: vec![id], ..Filter::default() }, |head, _| {
+        found = Some(head);
+        Ok(())
+    })?;
+    let Some(head) = found else { return Ok(None) };
     let mut statement = connection.prepare("SELECT body FROM records WHERE id = ?1")?;
     let mut rows = statement.query([id.0])?;
-    Ok(match rows.next()? {
-        Some(row) => Some((letter, Bytes::copy_from_slice(blob(row, 0)?))),
-        // Purged or revived in between.
-        None => None,
-    })
+    // Purged or finished in between.
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let body = Bytes::copy_from_slice(blob(row, 0)?);
+    let known = head.death.as_ref().is_some_and(|death| death.reason == Reason::CorruptRecord);
+    let wrong = (!known && !head.vouches_for(&body)).then(|| what_is_wrong(&head, &body));
+    Ok(head.into_letter().map(|letter| (letter, body, wrong)))
+}
+
+/// For whoever reads the dead letter.
+pub(super) fn what_is_wrong(head: &Head, body: &[u8]) -> String {
+    format!(
+        "the body read back from the disk is not what was written: {} bytes with CRC32C {:08x}, written were {} bytes with \
+         {:08x}",
+        body.len(),
+        crc32c::crc32c(body),
+        head.body_len,
+        head.body_crc
+    )
 }
 
 fn means(filter: &Filter, head: &Head) -> bool {

@@ -1,14 +1,14 @@
 //! What one transaction does to the rows, and what it will mean for the books.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OptionalExtension, Statement, params};
 
 use crate::store::books::{Brief, Change, Sums};
 use crate::store::fault::Fault;
 use crate::store::frame::{self, Head, State};
-use crate::store::record::{Count, Death, Filter, NewRecord, Reason, RecordId};
+use crate::store::record::{Count, Filter, NewRecord, RecordId};
+use crate::store::scan;
 use crate::store::select::select;
 
 /// A transaction that is being built. Dropping it rolls it back.
@@ -126,28 +126,27 @@ impl<'c> Transaction<'c> {
             sums.add(&Brief::of(head));
             self.gone(head);
         }
+        discard(self.connection, &sums)?;
         for (destination, count) in sums.iter() {
-            discard(self.connection, destination, *count)?;
             self.note(Change::Discarded(destination.clone(), *count));
         }
         Ok(sums)
     }
 
-    /// Makes dead letters of rows whose body is not what was written.
+    /// Makes dead letters of rows whose body is not what was written; the sum of those that were none before.
     pub(super) fn condemn(&mut self, damaged: &BTreeMap<RecordId, String>) -> Result<Count, Fault> {
         let mut count = Count::default();
         for (&id, message) in damaged {
             let mut find = self.connection.prepare("SELECT head FROM records WHERE id = ?1")?;
             let Some(bytes) = find.query_row([id.0], |row| row.get::<_, Vec<u8>>(0)).optional()? else { continue };
             let mut head = sound(id, &bytes)?;
-            if head.state == State::Dead {
-                continue;
-            }
             let brief = Brief::of(&head);
-            head.state = State::Dead;
-            head.death = Some(corrupt(message.clone()));
+            let was_waiting = head.state == State::Waiting;
+            head.condemn(message);
             self.connection.execute("UPDATE records SET head = ?2 WHERE id = ?1", params![id.0, head.encode()])?;
-            count.add(crate::store::books::count(&brief));
+            if was_waiting {
+                count.add(crate::store::books::count(&brief));
+            }
             self.note(Change::In(brief.in_state(State::Dead)));
             self.note(Change::Out(brief));
         }
@@ -198,31 +197,20 @@ impl Drop for Transaction<'_> {
 }
 
 /// Adds to what operators gave up.
-pub(super) fn discard(connection: &Connection, destination: &str, count: Count) -> Result<(), Fault> {
-    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    connection.execute(
-        "INSERT INTO discarded (destination, records, spans, requests) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (destination) DO UPDATE SET records = records + excluded.records, spans = spans + excluded.spans,
-         requests = requests + excluded.requests",
-        params![destination, number(count.records), number(count.spans), number(count.requests)],
-    )?;
-    Ok(())
-}
-
-/// The death of a record that the disk did not keep as it was.
-pub(super) fn corrupt(message: String) -> Death {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
-    Death {
-        reason: Reason::CorruptRecord,
-        code: String::new(),
-        message,
-        attempts: 0,
-        first: now,
-        last: now,
-        chains: Vec::new(),
-        operations: Vec::new(),
+fn discard(connection: &Connection, sums: &Sums) -> Result<(), Fault> {
+    let known = scan::discarded(connection)?;
+    let mut last = known.values().map(|(id, _)| id.0).max().unwrap_or(0);
+    for (destination, count) in sums.iter() {
+        let (id, mut total) = known.get(destination).copied().unwrap_or_else(|| {
+            last += 1;
+            (RecordId(last), Count::default())
+        });
+        total.add(*count);
+        let (head, body) = Head::of_discarded(id, destination, total);
+        let sql = "INSERT OR REPLACE INTO discarded (id, head, body) VALUES (?1, ?2, ?3)";
+        connection.execute(sql, params![id.0, head.encode(), body])?;
     }
+    Ok(())
 }
 
 fn sound(id: RecordId, bytes: &[u8]) -> Result<Head, Fault> {

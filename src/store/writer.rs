@@ -26,6 +26,8 @@ const MOST_JOBS: usize = 1024;
 const IDLE: Duration = Duration::from_millis(500);
 /// After a failure the disk is left alone for so long.
 const PAUSE: Duration = Duration::from_millis(100);
+/// The same, when the file could not be opened again.
+const LONG_PAUSE: Duration = Duration::from_secs(5);
 /// Pages that are given back to the file system in one transaction.
 const SHRINK_PAGES: u32 = 256;
 /// So many quiet looks around before the file is made smaller.
@@ -226,7 +228,8 @@ impl Writer {
                 "the store cannot be written; nothing is accepted for it until it can"
             );
         }
-        self.paused = Some(Instant::now() + PAUSE);
+        // To open the file again may take reading all of it.
+        self.paused = Some(Instant::now() + if self.connection.is_some() { PAUSE } else { LONG_PAUSE });
         self.shared.health().fault = Some(fault.not_kept());
     }
 
@@ -236,7 +239,7 @@ impl Writer {
         let directory = self.shared.settings.directory.clone();
         let opened = self.shared.alone(|| {
             drop(connection);
-            open::replace(&directory, why)
+            open::replaced(&directory, why)
         });
         self.take(opened.map_err(|error| Fault::Disk(error.to_string()))?);
         Ok(())
@@ -265,7 +268,9 @@ impl Writer {
     fn look_around(&mut self) {
         self.room.sample(&self.shared);
         if self.is_troubled() {
-            self.retry();
+            if self.paused.is_none_or(|until| Instant::now() >= until) {
+                self.retry();
+            }
             return;
         }
         let (Some(quiet), Some(connection)) = (&mut self.quiet, &self.connection) else { return };

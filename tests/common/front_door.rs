@@ -30,13 +30,24 @@ pub struct Setup<'a> {
     pub datadog: &'a str,
     /// `service.shutdown_timeout`.
     pub shutdown_timeout: &'a str,
+    /// `extensions.file_storage`; empty: there is none.
+    pub store: &'a str,
     /// A second destination, `otlp/second`: its address and its keys.
     pub second: Option<(SocketAddr, &'a str)>,
 }
 
 impl Default for Setup<'_> {
     fn default() -> Self {
-        Self { grpc: "", receiver: "", chain: "", gateway: "", datadog: "", shutdown_timeout: "20s", second: None }
+        Self {
+            grpc: "",
+            receiver: "",
+            chain: "",
+            gateway: "",
+            datadog: "",
+            shutdown_timeout: "20s",
+            store: "",
+            second: None,
+        }
     }
 }
 
@@ -48,7 +59,11 @@ impl Setup<'_> {
 
     /// The configuration.
     pub fn yaml(&self, destination: SocketAddr) -> String {
-        let Self { grpc, receiver, chain, gateway, datadog, shutdown_timeout, second } = self;
+        let Self { grpc, receiver, chain, gateway, datadog, shutdown_timeout, store, second } = self;
+        let (storage, stored) = match *store {
+            "" => (String::new(), ""),
+            keys => (format!(", file_storage: {{{keys}}}"), ", file_storage"),
+        };
         let (exporter, name) = second.map_or_else(Default::default, |(address, keys)| {
             (format!("  otlp/second: {{endpoint: {address}, tls: {{insecure: true}}, {keys}}}"), ", otlp/second")
         });
@@ -60,9 +75,9 @@ exporters:
   otlp/datadog: {{endpoint: {destination}, tls: {{insecure: true}}, {datadog}}}
   prometheus: {{endpoint: 127.0.0.1:0}}
 {exporter}
-extensions: {{health_check: {{endpoint: 127.0.0.1:0}}}}
+extensions: {{health_check: {{endpoint: 127.0.0.1:0}}{storage}}}
 service:
-  extensions: [health_check]
+  extensions: [health_check{stored}]
   shutdown_timeout: {shutdown_timeout}
   telemetry: {{logs: {{level: info, encoding: json}}}}
   pipelines:

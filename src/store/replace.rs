@@ -1,0 +1,104 @@
+//! A new file in the place of a damaged one, such that a process that dies at any moment loses nothing.
+//!
+//! 1. What can be read is taken over into `spill.db.new`. Until that is done the damaged file is where it was.
+//! 2. `spill.db.new` becomes `spill.db.ready`: from here on the new file is the store, whatever happens.
+//! 3. The damaged file and its log are set aside under a name that says when; `spill.db.ready` becomes `spill.db`.
+//!
+//! Whoever opens the store finishes step 3 first, and begins step 1 anew.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::store::fault::Fault;
+use crate::store::{StoreError, file, lock, salvage};
+
+const NEW: &str = ".new";
+const READY: &str = ".ready";
+
+/// Replaces the file in `directory` and says where the damaged one is now. No connection to it may be open: SQLite finds the
+/// log of a file by its name.
+pub(super) fn replace(directory: &Path, why: &str) -> Result<Vec<PathBuf>, StoreError> {
+    tracing::error!(
+        directory = %directory.display(),
+        reason = why,
+        "the store is damaged: what can be read of it is taken over into a new file, and the old one is kept"
+    );
+    let outcome = build(directory).and_then(|report| Ok((report, finish(directory)?)));
+    let (report, aside) = outcome.map_err(|fault| {
+        StoreError(format!(
+            "the damaged store in {} cannot be replaced: {fault}; the disk must be writable and have room for a copy",
+            directory.display()
+        ))
+    })?;
+    tracing::error!(
+        set_aside = ?aside,
+        sound = report.sound,
+        damaged = report.damaged,
+        "the damaged file was set aside; damaged records are dead letters now (corrupt_record); remove the file when it is \
+         not needed any more"
+    );
+    Ok(aside)
+}
+
+/// Finishes what an earlier process began. Says what it set aside.
+pub(super) fn finish(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let file = file::path(directory);
+    let ready = file::companion(&file, READY);
+    if !ready.exists() {
+        return Ok(Vec::new());
+    }
+    let aside = set_aside(&file)?;
+    fs::rename(&ready, &file)?;
+    lock::sync_directory(directory)?;
+    Ok(aside)
+}
+
+fn build(directory: &Path) -> Result<salvage::Report, Fault> {
+    let file = file::path(directory);
+    let new = file::companion(&file, NEW);
+    for suffix in ["", "-wal", "-shm"] {
+        remove(&file::companion(&new, suffix))?;
+    }
+    lock::private_file(&new)?;
+    let connection = file::connect(&new)?;
+    file::create(&connection)?;
+    let report = salvage::take_over(&file, &connection)?;
+    // Its log must be in it before its name changes.
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    connection.close().map_err(|(_, error)| error)?;
+    File::open(&new)?.sync_all()?;
+    fs::rename(&new, file::companion(&file, READY))?;
+    lock::sync_directory(directory)?;
+    Ok(report)
+}
+
+/// Gives the file and its log a new name that says when.
+fn set_aside(file: &Path) -> io::Result<Vec<PathBuf>> {
+    let log = file::companion(file, "-wal");
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let mut aside = file::companion(file, &format!(".damaged-{seconds}"));
+    let mut number = 1;
+    while aside.exists() || file::companion(&aside, "-wal").exists() {
+        number += 1;
+        aside = file::companion(file, &format!(".damaged-{seconds}-{number}"));
+    }
+    let mut moved = Vec::new();
+    for (from, to) in [(log, file::companion(&aside, "-wal")), (file.to_owned(), aside)] {
+        if from.exists() {
+            fs::rename(&from, &to)?;
+            moved.push(to);
+        }
+    }
+    // An index of the old log would be taken for one of the new.
+    remove(&file::companion(file, "-shm"))?;
+    Ok(moved)
+}
+
+fn remove(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
