@@ -1,6 +1,7 @@
 //! Puts the rooms together and runs them until told to stop. Tests and the demo start the same service as the binary.
 
 mod measuring;
+mod shown;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,8 +22,9 @@ use crate::pipeline::{Budget, Parts, Pipeline, unix_nano};
 use crate::receiver::{self, ReceiverError};
 use crate::red::{self, Red, Snapshot};
 use crate::store::{self, Store, StoreError};
-use crate::telemetry::{LOST_POINTS, SENT_POINTS, Telemetry};
+use crate::telemetry::Telemetry;
 use measuring::Measuring;
+use shown::{Opened, sources};
 
 /// What is left of the shutdown time for closing connections once the destinations had theirs.
 const CLOSING: Duration = Duration::from_millis(500);
@@ -251,41 +253,6 @@ async fn drain(destinations: &[Destination], role: Role, deadline: Instant) -> V
         drains.spawn(async move { (!destination.drain(deadline).await).then(|| destination.name().to_owned()) });
     }
     drains.join_all().await.into_iter().flatten().collect()
-}
-
-/// What the start brings about in the end.
-#[derive(Debug)]
-struct Opened {
-    destinations: Vec<Destination>,
-    store: Option<Store>,
-}
-
-/// Whom health and status ask: nobody has anything to say before `opened` is set.
-fn sources(opened: Arc<OnceLock<Opened>>, red: Option<Arc<Red>>, telemetry: Telemetry) -> admin::Sources {
-    let store = opened.clone();
-    admin::Sources {
-        destinations: Arc::new(move || {
-            opened.get().map_or_else(Vec::new, |opened| opened.destinations.iter().map(Destination::status).collect())
-        }),
-        chains: Arc::new(move || red.as_ref().map_or_else(Vec::new, |red| red.health())),
-        store: Arc::new(move || store.get()?.store.as_ref().map(Store::status)),
-        exported: Arc::new(move || exported(&telemetry)),
-    }
-}
-
-/// Points of measurements that arrived and that were lost, by destination.
-fn exported(telemetry: &Telemetry) -> Vec<admin::Exported> {
-    let mut all: BTreeMap<String, admin::Exported> = BTreeMap::new();
-    for sample in telemetry.samples() {
-        let exporter = sample.labels.iter().find(|(name, _)| name == "exporter").map(|(_, exporter)| exporter.clone());
-        let (Some(exporter), SENT_POINTS | LOST_POINTS) = (exporter, sample.name.as_str()) else { continue };
-        let of = all.entry(exporter.clone()).or_default();
-        of.exporter = exporter;
-        // Counted in whole points.
-        let points = sample.value as u64;
-        if sample.name == SENT_POINTS { of.sent += points } else { of.lost += points }
-    }
-    all.into_values().collect()
 }
 
 /// Recovery may take a while: it has a thread of its own.

@@ -127,6 +127,12 @@ fn help_fits_a_screen() {
         &["demo", "--help"],
         &["load", "--help"],
         &["health", "--help"],
+        &["dlq", "--help"],
+        &["dlq", "list", "--help"],
+        &["dlq", "show", "--help"],
+        &["dlq", "stats", "--help"],
+        &["dlq", "replay", "--help"],
+        &["dlq", "purge", "--help"],
     ] {
         let output = chainspan(dir.path(), args);
         assert_eq!(output.status.code(), Some(0), "{args:?}");

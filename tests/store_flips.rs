@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use chainspan::store::{Count, Filter, NewRecord, Reason, RecordId, Store};
+use proptest::prelude::*;
 use store_support::*;
 
 /// Steps through bytes that carry something and through empty space: primes, so that no column of a table is always missed.
@@ -190,4 +191,36 @@ fn the_sum_of_discarded_letters_survives_damage() {
     assert!(!store.status().set_aside.is_empty());
     let discarded = kept(&store, DATADOG).discarded;
     assert_eq!(discarded, Count { records: 1, spans: 7, requests: 0, bytes: 0 });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 30, ..ProptestConfig::default() })]
+
+    /// However much of it is overwritten with whatever, in the file and in its log: it opens, and what it gives back as sound is
+    /// what was put.
+    #[test]
+    fn a_ruined_store_opens_and_does_not_lie(
+        ruins in prop::collection::vec((any::<bool>(), any::<prop::sample::Index>(), any::<u64>(), 1_usize..20_000), 1..6)
+    ) {
+        let small = small(true);
+        let directory = tempfile::tempdir_in(memory()).expect("directory");
+        let mut files = small.files.clone();
+        for (log, at, seed, length) in ruins {
+            let bytes = files.get_mut(if log { "spill.db-wal" } else { "spill.db" }).expect("both are there");
+            let at = at.index(bytes.len());
+            let end = (at + length).min(bytes.len());
+            bytes[at..end].copy_from_slice(&body(seed, end - at));
+        }
+        for (name, bytes) in files {
+            std::fs::write(directory.path().join(name), bytes).expect("write");
+        }
+        let store = open(directory.path());
+        for waiting in read_all(&store, DATADOG).0 {
+            prop_assert_eq!(&waiting.body, &small.waiting[&waiting.id].body);
+        }
+        for letter in store.letters(&Filter::default()).expect("letters") {
+            store.letter(letter.id).expect("readable");
+        }
+        put_one(&store, record(9, 100));
+    }
 }

@@ -3,7 +3,7 @@
 mod store_support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
 use chainspan::store::{Count, Filter, Reason, RecordId, Store};
@@ -209,4 +209,28 @@ fn a_replacement_that_was_interrupted_is_finished() {
         assert_eq!(kept(&store, DATADOG).waiting.records, 1);
         assert!(!at("spill.db.ready").exists());
     }
+}
+
+/// The file is damaged while it is open: it is replaced under way, what is whole is delivered, and new records are taken.
+#[test]
+fn a_file_that_is_damaged_while_it_is_open_is_replaced() {
+    let directory = tempfile::tempdir().expect("directory");
+    put(&open(directory.path()), (0..100).map(|seed| record(seed, 40_000)).collect()).expect("kept");
+    let store = open(directory.path());
+    let file = fs::OpenOptions::new().write(true).open(directory.path().join("spill.db")).expect("open");
+    let length = file.metadata().expect("metadata").len();
+    file.write_all_at(&vec![0xa5; 500_000], length / 2).expect("damage");
+    let (waiting, _) = read_all(&store, DATADOG);
+    assert!((70..100).contains(&waiting.len()), "{}", waiting.len());
+    for waiting in &waiting {
+        assert_eq!(waiting.body, body(waiting.id.0.unsigned_abs() - 1, 40_000));
+    }
+    // Whatever cannot be told apart by a checksum of its own was found by SQLite.
+    let letters = store.letters(&Filter::default()).expect("letters").len() as u64;
+    assert!(letters > 0 || !store.status().set_aside.is_empty());
+    let sums = kept(&store, DATADOG);
+    assert_eq!((sums.waiting.records, sums.dead.records), (waiting.len() as u64, letters));
+    assert_eq!(put_one(&store, record(7, 7)), RecordId(101));
+    store.finish(waiting.iter().map(|waiting| waiting.id).collect());
+    eventually("all but the new one is delivered", || kept(&store, DATADOG).waiting.records == 1);
 }

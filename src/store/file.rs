@@ -25,10 +25,15 @@ CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) 
 CREATE TABLE IF NOT EXISTS discarded (id INTEGER PRIMARY KEY, head BLOB NOT NULL, body BLOB NOT NULL);
 ";
 
-/// The write-ahead log is copied into the file when it has so many pages (16 MiB).
-const CHECKPOINT_PAGES: u32 = 1024;
-/// What is left of the log file after it was copied, until the store is idle.
-const LOG_BYTES: u32 = 64 << 20;
+/// The write-ahead log is put into the file when it is so long.
+const LOG_BYTES: u64 = 16 << 20;
+/// Nobody else writes, so what the writer waits for are readers, when it empties the log. It need not.
+const WRITER_WAITS: Duration = Duration::from_millis(20);
+
+/// Pages in memory. The writer's are enough for a transaction of puts: then each page goes to the log once. One that is larger,
+/// such as reviving everything, goes there bit by bit.
+const WRITER_CACHE_KIB: i64 = 24 << 10;
+const READER_CACHE_KIB: i64 = 2 << 10;
 
 /// What a file turned out to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,11 +70,25 @@ pub(super) fn connect(file: &Path) -> Result<Connection, Fault> {
         return Err(Fault::Disk(format!("the disk does not carry a write-ahead log (journal mode {mode})")));
     }
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
-    connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(()))?;
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    // See `shorten_log`.
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
+    connection.busy_timeout(WRITER_WAITS)?;
     // Zeroes what is deleted where that costs no write of its own, so that a salvage finds less that was sent already.
     connection.pragma_update_and_check(None, "secure_delete", "FAST", |_| Ok(()))?;
     Ok(connection)
+}
+
+/// Puts the log into the file if it is long. Then it is emptied, where SQLite would write over it from the start: so a frame that
+/// was being written when the process was killed ends with the log, and is never taken for a damaged one.
+pub(super) fn shorten_log(file: &Path, connection: &Connection) -> Result<(), Fault> {
+    let length = std::fs::metadata(companion(file, "-wal")).map_or(0, |log| log.len());
+    if length >= LOG_BYTES { empty_log(connection) } else { Ok(()) }
+}
+
+/// Puts the log into the file. Where somebody reads from it that is not an error, and it stays for this time.
+pub(super) fn empty_log(connection: &Connection) -> Result<(), Fault> {
+    Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
 }
 
 /// A connection that only reads.
@@ -85,9 +104,7 @@ pub(super) fn open(file: &Path) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(Duration::from_secs(10))?;
-    connection.pragma_update(None, "cache_size", -8192)?;
-    // A transaction stays in memory until it is committed: what is written to the log is committed, or torn.
-    connection.pragma_update(None, "cache_spill", false)?;
+    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "trusted_schema", false)?;

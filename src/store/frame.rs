@@ -25,6 +25,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::otlp::Signal;
+use crate::store::fields::{put_text, put_texts, size, take, text, texts, u32_of, u64_of};
 use crate::store::{Count, Death, Letter, Reason, RecordId};
 
 /// How every frame begins.
@@ -206,11 +207,6 @@ pub(super) fn lengths(fixed: &[u8]) -> Option<(usize, usize)> {
     (FIXED..=MAX_HEAD).contains(&head).then_some((head, body))
 }
 
-/// A length as it is stored. Bodies are bounded by the largest request that is received, far below 4 GiB.
-pub(super) fn size(length: usize) -> u32 {
-    u32::try_from(length).unwrap_or(u32::MAX)
-}
-
 fn head_crc(head: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&head[..HEAD_CRC]), &head[HEAD_CRC + 4..])
 }
@@ -282,41 +278,4 @@ fn reason_code(reason: Reason) -> u8 {
 
 fn reason_of(code: u8) -> Option<Reason> {
     Reason::ALL.into_iter().find(|&reason| reason_code(reason) == code)
-}
-
-fn put_text(out: &mut Vec<u8>, text: &str) {
-    out.extend_from_slice(&size(text.len()).to_le_bytes());
-    out.extend_from_slice(text.as_bytes());
-}
-
-fn put_texts(out: &mut Vec<u8>, texts: &[String]) {
-    out.extend_from_slice(&size(texts.len()).to_le_bytes());
-    for text in texts {
-        put_text(out, text);
-    }
-}
-
-fn take<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
-    let (taken, left) = rest.split_at_checked(count)?;
-    *rest = left;
-    Some(taken)
-}
-
-fn u32_of(rest: &mut &[u8]) -> Option<u32> {
-    Some(u32::from_le_bytes(take(rest, 4)?.try_into().ok()?))
-}
-
-fn u64_of(rest: &mut &[u8]) -> Option<u64> {
-    Some(u64::from_le_bytes(take(rest, 8)?.try_into().ok()?))
-}
-
-fn text(rest: &mut &[u8]) -> Option<String> {
-    let length = u32_of(rest)? as usize;
-    String::from_utf8(take(rest, length)?.to_vec()).ok()
-}
-
-fn texts(rest: &mut &[u8]) -> Option<Vec<String>> {
-    let count = u32_of(rest)?;
-    // Not reserved in advance: the number may be damaged.
-    (0..count).map(|_| text(rest)).collect()
 }

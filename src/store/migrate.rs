@@ -10,12 +10,15 @@
 //! `reason` is NULL while it waits, `chains` are separated by commas, `crc` is the CRC32C of the body. Rows move in portions,
 //! each in one transaction: a move that is interrupted goes on at the next start, and needs no room for a second copy.
 
+use std::path::Path;
+
 use rusqlite::{Connection, Row, params};
 
 use crate::otlp::Signal;
 use crate::store::fault::Fault;
+use crate::store::fields;
 use crate::store::file::{self, PAGE_SIZE, SCHEMA, VERSION};
-use crate::store::frame::{self, Head, State};
+use crate::store::frame::{Head, State};
 use crate::store::record::{Death, Reason, RecordId};
 
 /// So many bytes move in one transaction.
@@ -35,8 +38,8 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Moves everything of a file of version 1.
-pub(super) fn from_version_1(connection: &Connection) -> Result<(), Fault> {
+/// Moves everything of a file of version 1 to today's tables.
+pub(super) fn from_version_1(file: &Path, connection: &Connection) -> Result<(), Fault> {
     let version = format!("INSERT OR REPLACE INTO meta (name, value) VALUES ('version', {VERSION});");
     connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} {version} COMMIT;"))?;
     let mut moved = 0;
@@ -51,6 +54,7 @@ pub(super) fn from_version_1(connection: &Connection) -> Result<(), Fault> {
         }
         connection.execute_batch("COMMIT")?;
         moved += rows;
+        file::shorten_log(file, connection)?;
     }
     connection.execute_batch(&format!("DROP TABLE spill; PRAGMA user_version = {VERSION}; COMMIT;"))?;
     tracing::info!(records = moved, "the store was of version 1 and is now of version {}", file::VERSION);
@@ -116,7 +120,7 @@ fn read(row: &Row<'_>) -> Result<(Head, Vec<u8>), Fault> {
         spans: u32::try_from(number(3)?).unwrap_or(u32::MAX),
         received: time(4)?,
         death,
-        body_len: frame::size(body.len()),
+        body_len: fields::size(body.len()),
         // The one that was written then: a body that is damaged is found as any other.
         body_crc: u32::try_from(number(12)?).unwrap_or(0),
     };

@@ -2,11 +2,69 @@
 //! that writes; whoever puts something in is told when it is on the disk and not before.
 //!
 //! Entered by `delivery` (put, finish, read), by the admin door and `chainspan dlq` (dead letters) and by `service` (open,
-//! close). Nothing in here waits for a network.
+//! close). Nothing in here waits for a network or knows of an async runtime.
+//!
+//! # Constraints
+//!
+//! - What was answered survives `kill -9` and a power cut.
+//! - One damaged byte, wherever it is, costs at most the record that holds it, and that one is listed.
+//! - A full disk or a failing one refuses what is new, loses nothing that is old, and recovers without anybody's help.
+//! - Memory does not grow with what is kept: 24 MiB for the writer's pages, 2 MiB per reader, some bytes per row for the ages.
+//! - In a store that nothing is put into, nothing is written.
+//!
+//! # Layout
+//!
+//! `spill.db` with `-wal` and `-shm` is the file, `spill.lock` the lock of its one owner, `spill.db.damaged-SECONDS` what was set
+//! aside, `spill.db.new` and `spill.db.ready` a replacement that is being made (`replace`). All of it is 0600 in a 0700 directory.
+//!
+//! One row per request (or part of one) and destination: `(id, head, body)`. The head says everything about the record, and the
+//! two together are a frame that can be found and checked without SQLite (`frame`). A dead letter is a state of the same row: to
+//! die or to be revived moves nothing. There is no index: rows are visited in the order of their numbers, and the head is in
+//! front of the body, so that looking at a head touches one page. Sums per destination are kept in memory (`books`), and so is
+//! what operators discarded, which has rows of its own (table `discarded`).
+//!
+//! # Write path
+//!
+//! `put`, `finish`, `replace`, `revive`, `purge` are messages for the writer thread (`writer`). It takes everything that waits (at
+//! most 8 MiB), does it in one transaction (`transaction`), commits it, which is one `fsync` of the log, tells the books, and then
+//! calls those who wait. While it is at the disk the next transaction gathers: with more load there are larger transactions, not
+//! more of them. No put waits for a timer; a `finish` by itself waits up to 10 ms for others.
+//!
+//! The budget and the free disk are looked at before a put is written (`room`). If a transaction fails it is rolled back, everybody
+//! in it is told, the disk is left alone for 100 ms, and then the next one, or a probe, tries again. What was delivered and
+//! could not be deleted stays on the writer's list. `status` tells from memory why nothing is taken at the moment.
+//!
+//! When it is quiet, free pages go back to the file system and the log is emptied.
+//!
+//! # Read path
+//!
+//! The backlog is read by a thread with a connection of its own (`backlog`), dead letters by whoever asks, with another one
+//! (`select`). With the write-ahead log neither holds up the writer. Each body is compared with its checksum: a wrong one makes the
+//! record a dead letter `corrupt_record`, in its row, and its neighbours are delivered.
+//!
+//! # Recovery
+//!
+//! Opening (`open`) locks the directory, finishes a replacement that was interrupted, checks the log, asks SQLite whether the file
+//! is in order (`quick_check`), and reads all heads for the sums. A file of an older version is moved to today's (`migrate`), one of
+//! a newer version refused and left alone. A file that is damaged, now or while it is in use, is set aside, and what can be read of
+//! it is taken over without SQLite (`salvage`): page by page, each record proven by its checksums.
+//!
+//! # What is lost when
+//!
+//! | event | what becomes of it |
+//! |---|---|
+//! | `kill -9`, power cut | nothing that was answered is lost; what was delivered up to 10 ms before is sent twice |
+//! | power cut in the middle of a transaction | nothing that was answered; the torn log may be taken for a damaged one and set aside |
+//! | a wrong byte in a body | that record: a dead letter `corrupt_record` |
+//! | a wrong byte in a head | that record: a dead letter if it can still be read, else only the file that was set aside has it |
+//! | a wrong byte elsewhere | nothing; the file is set aside |
+//! | a salvage | a record that was deleted shortly before may be found again: it is sent twice, or listed again |
+//! | disk full, I/O error | nothing; puts are refused until it works again |
 
 mod backlog;
 mod books;
 mod fault;
+mod fields;
 mod file;
 mod frame;
 mod job;
@@ -23,6 +81,7 @@ mod shared;
 mod transaction;
 mod writer;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -114,7 +173,15 @@ impl Store {
 
         let (writer, messages) = channel();
         let work = Writer::new(Arc::clone(&shared), messages, opened.connection, opened.contents.last_id, lock);
-        let writing = spawn("store-writer", move || work.run())?;
+        let writing = spawn("store-writer", {
+            let shared = Arc::clone(&shared);
+            move || {
+                if catch_unwind(AssertUnwindSafe(|| work.run())).is_err() {
+                    tracing::error!("the thread that writes the store panicked: the store is closed");
+                    shared.set_closed();
+                }
+            }
+        })?;
         let (backlog, asks) = channel();
         let reading = spawn("store-reader", {
             let (shared, writer) = (Arc::clone(&shared), writer.clone());

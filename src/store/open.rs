@@ -98,7 +98,7 @@ fn prepare(path: &Path, found: &Found) -> Result<Connection, Fault> {
     let connection = file::connect(path)?;
     match found {
         Found::Fresh => file::create(&connection)?,
-        Found::Older(_) => migrate::from_version_1(&connection)?,
+        Found::Older(_) => migrate::from_version_1(path, &connection)?,
         Found::Current | Found::Newer(_) => scan::check(&connection)?,
     }
     Ok(connection)

@@ -66,7 +66,7 @@ fn build(directory: &Path) -> Result<salvage::Report, Fault> {
     file::create(&connection)?;
     let report = salvage::take_over(&file, &connection)?;
     // Its log must be in it before its name changes.
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    file::empty_log(&connection)?;
     connection.close().map_err(|(_, error)| error)?;
     File::open(&new)?.sync_all()?;
     fs::rename(&new, file::companion(&file, READY))?;

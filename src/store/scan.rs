@@ -20,7 +20,11 @@ pub(super) struct Contents {
 
 /// Reads the heads of all rows, not the bodies.
 pub(super) fn scan(connection: &Connection) -> Result<Contents, Fault> {
-    let mut contents = Contents { last_id: file::meta(connection, "last_id")?.unwrap_or(0), ..Contents::default() };
+    let last_id = file::meta(connection, "last_id")?.unwrap_or(0);
+    if !(0..=1 << 62).contains(&last_id) {
+        return Err(Fault::Damaged(format!("{last_id} records were never put")));
+    }
+    let mut contents = Contents { last_id, ..Contents::default() };
     let mut statement = connection.prepare("SELECT id, head FROM records ORDER BY id")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {

@@ -37,6 +37,8 @@ pub(super) struct Health {
     pub(super) fault: Option<NotKept>,
     /// What the last record that found no room would have needed.
     pub(super) wanted: Option<u64>,
+    /// How much of the disk would have had to be free for the last record for which it was not.
+    pub(super) floor: Option<u64>,
     pub(super) free_bytes: u64,
     pub(super) set_aside: Vec<PathBuf>,
 }
@@ -79,7 +81,7 @@ impl Shared {
             Some(NotKept::Closed)
         } else if health.fault.is_some() {
             health.fault.clone()
-        } else if health.free_bytes < min_free_bytes {
+        } else if health.free_bytes < min_free_bytes.max(health.floor.unwrap_or(0)) {
             Some(NotKept::DiskFull)
         } else {
             // By itself over when room was made for what was refused.

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Statement, params};
 
 use crate::store::books::{Brief, Change, Sums};
 use crate::store::fault::Fault;
+use crate::store::fields;
 use crate::store::frame::{self, Head, State};
 use crate::store::record::{Count, Filter, NewRecord, RecordId};
 use crate::store::scan;
@@ -67,7 +68,7 @@ impl<'c> Transaction<'c> {
             spans: record.spans,
             received: record.received,
             death: record.death.clone(),
-            body_len: frame::size(record.body.len()),
+            body_len: fields::size(record.body.len()),
             body_crc: crc32c::crc32c(&record.body),
         };
         self.insert.execute(params![id.0, head.encode(), record.body.as_ref()])?;

@@ -1,5 +1,7 @@
 //! The thread that writes. It takes everything that waits, does it in one transaction, and answers when it is on the disk.
 
+mod upkeep;
+
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -7,31 +9,24 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use crate::store::books::Books;
 use crate::store::fault::Fault;
 use crate::store::file;
 use crate::store::job::{Job, Message, Outcome};
-use crate::store::open::{self, Opened};
 use crate::store::record::RecordId;
 use crate::store::room::Room;
 use crate::store::shared::Shared;
 use crate::store::transaction::{Committed, Transaction};
+use upkeep::PAUSE;
 
 /// A transaction that only deletes waits so long for company.
 const COMPANY: Duration = Duration::from_millis(10);
 /// A transaction is not larger than that, so that the first in it does not wait for long.
-const MOST_BYTES: usize = 16 << 20;
+const MOST_BYTES: usize = 8 << 20;
 const MOST_JOBS: usize = 1024;
 /// How often it looks around when nobody comes.
 const IDLE: Duration = Duration::from_millis(500);
-/// After a failure the disk is left alone for so long.
-const PAUSE: Duration = Duration::from_millis(100);
-/// The same, when the file could not be opened again.
-const LONG_PAUSE: Duration = Duration::from_secs(5);
-/// Pages that are given back to the file system in one transaction.
-const SHRINK_PAGES: u32 = 256;
-/// So many quiet looks around before the file is made smaller.
-const QUIET: u32 = 2;
+/// The same, while the file is made smaller step by step.
+const TIDY: Duration = Duration::from_millis(20);
 
 pub(super) struct Writer {
     shared: Arc<Shared>,
@@ -44,6 +39,8 @@ pub(super) struct Writer {
     owed: Vec<RecordId>,
     /// Until then nothing is tried.
     paused: Option<Instant>,
+    /// When a damaged file was replaced last.
+    replaced: Option<Instant>,
     /// How often it looked around since something was written; `None`: there is nothing to tidy up.
     quiet: Option<u32>,
     /// Held until the thread ends.
@@ -67,6 +64,7 @@ impl Writer {
             last_id,
             owed: Vec::new(),
             paused: None,
+            replaced: None,
             quiet: Some(0),
             _lock: lock,
         }
@@ -75,7 +73,11 @@ impl Writer {
     /// Until the store is closed, or nobody is left who could ask for something.
     pub(super) fn run(mut self) {
         let closing = loop {
-            let wait = if self.is_troubled() { PAUSE } else { IDLE };
+            let wait = match (self.is_troubled(), self.is_tidying()) {
+                (true, _) => PAUSE,
+                (false, true) => TIDY,
+                (false, false) => IDLE,
+            };
             let first = match self.messages.recv_timeout(wait) {
                 Ok(message) => message,
                 Err(RecvTimeoutError::Timeout) => {
@@ -136,10 +138,6 @@ impl Writer {
         }
     }
 
-    fn is_troubled(&self) -> bool {
-        self.paused.is_some() || !self.owed.is_empty() || self.connection.is_none()
-    }
-
     /// Does `jobs` in one transaction and answers them.
     fn work(&mut self, jobs: Vec<Job>) {
         if jobs.is_empty() && self.owed.is_empty() {
@@ -163,6 +161,11 @@ impl Writer {
                 for (job, outcome) in jobs.into_iter().zip(outcomes) {
                     job.answer(outcome);
                 }
+                self.shorten_log();
+                if Room::is_short(&self.shared) {
+                    // Whoever is refused comes again soon: there may never be a quiet moment for it.
+                    self.tidy();
+                }
             }
             Err(fault) => {
                 self.fail(&fault);
@@ -175,7 +178,7 @@ impl Writer {
         self.reopen()?;
         let Some(connection) = &self.connection else { return Err(Fault::Disk("the file is not open".to_owned())) };
         let used = self.shared.books().used();
-        self.room.sample(&self.shared);
+        self.room.prepare(&self.shared, connection)?;
         let mut transaction = Transaction::begin(connection, self.last_id)?;
         transaction.delete_waiting(&self.owed)?;
         let mut outcomes = Vec::with_capacity(jobs.len());
@@ -207,9 +210,6 @@ impl Writer {
     fn settle(&mut self, committed: Committed) {
         self.owed.clear();
         self.last_id = committed.last_id;
-        if committed.changes.is_empty() && self.paused.is_none() {
-            return;
-        }
         self.quiet = Some(0);
         let mut books = self.shared.books();
         committed.changes.into_iter().for_each(|change| books.apply(change));
@@ -219,101 +219,6 @@ impl Writer {
             tracing::info!(directory = %self.shared.settings.directory.display(), "the store can be written again");
         }
     }
-
-    fn fail(&mut self, fault: &Fault) {
-        if self.paused.is_none() {
-            tracing::error!(
-                directory = %self.shared.settings.directory.display(),
-                error = %fault,
-                "the store cannot be written; nothing is accepted for it until it can"
-            );
-        }
-        // To open the file again may take reading all of it.
-        self.paused = Some(Instant::now() + if self.connection.is_some() { PAUSE } else { LONG_PAUSE });
-        self.shared.health().fault = Some(fault.not_kept());
-    }
-
-    /// Puts a new file in the place of a damaged one.
-    fn replace(&mut self, why: &str) -> Result<(), Fault> {
-        let connection = self.connection.take();
-        let directory = self.shared.settings.directory.clone();
-        let opened = self.shared.alone(|| {
-            drop(connection);
-            open::replaced(&directory, why)
-        });
-        self.take(opened.map_err(|error| Fault::Disk(error.to_string()))?);
-        Ok(())
-    }
-
-    /// Opens the file where it is not open: replacing it failed.
-    fn reopen(&mut self) -> Result<(), Fault> {
-        if self.connection.is_none() {
-            let directory = self.shared.settings.directory.clone();
-            let opened = self.shared.alone(|| open::open(&directory));
-            self.take(opened.map_err(|error| Fault::Disk(error.to_string()))?);
-        }
-        Ok(())
-    }
-
-    fn take(&mut self, opened: Opened) {
-        let Opened { connection, contents, set_aside } = opened;
-        self.last_id = self.last_id.max(contents.last_id);
-        self.connection = Some(connection);
-        let books: Books = contents.books;
-        *self.shared.books() = books;
-        self.shared.health().set_aside.extend(set_aside);
-    }
-
-    /// Nobody came for a while.
-    fn look_around(&mut self) {
-        self.room.sample(&self.shared);
-        if self.is_troubled() {
-            if self.paused.is_none_or(|until| Instant::now() >= until) {
-                self.retry();
-            }
-            return;
-        }
-        let (Some(quiet), Some(connection)) = (&mut self.quiet, &self.connection) else { return };
-        *quiet += 1;
-        if *quiet < QUIET {
-            return;
-        }
-        match tidy(connection) {
-            Ok(true) => {}
-            Ok(false) => self.quiet = None,
-            // Whatever it is, the next transaction finds it too.
-            Err(fault) => {
-                tracing::debug!(error = %fault, "the store could not be made smaller");
-                self.quiet = None;
-            }
-        }
-    }
-
-    fn retry(&mut self) {
-        match self.attempt(&[]) {
-            Ok((committed, _)) => self.settle(committed),
-            Err(Fault::Damaged(why)) => {
-                if let Err(fault) = self.replace(&why) {
-                    self.fail(&fault);
-                }
-            }
-            Err(fault) => self.fail(&fault),
-        }
-    }
-}
-
-/// Gives free pages back to the file system, some at a time, and shortens the log when there are no more. Whether there is
-/// more to do.
-fn tidy(connection: &Connection) -> Result<bool, Fault> {
-    let free: u32 = connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
-    if free > 0 {
-        let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({SHRINK_PAGES})"))?;
-        let mut rows = statement.query([])?;
-        while rows.next()?.is_some() {}
-        return Ok(true);
-    }
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-    Ok(false)
 }
 
 fn refuse(jobs: Vec<Job>, outcome: impl Fn() -> Outcome) {

@@ -13,17 +13,15 @@ use crate::admin::letters::api;
 use crate::cli::demo::format::count;
 use crate::cli::say;
 
+/// Between two lines about how far it is.
+const PAUSE: Duration = Duration::from_secs(5);
+
 /// More spans than these are not sent again by accident.
 const MANY: u64 = 1_000;
 
-/// Send dead letters again, on the way that everything takes
+/// Send dead letters again; stopped half way, the same command goes on
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-They are not measured again. What is refused again is a dead letter again.
-Stopped half way, the same command goes on with the rest.
-
-Example:
-  chainspan dlq replay --reason rejected --dry-run")]
+#[command(after_help = "Example:\n  chainspan dlq replay --reason rejected --dry-run")]
 pub(super) struct ReplayArgs {
     /// These alone; without numbers all that match
     #[arg(value_name = "ID")]
@@ -32,7 +30,7 @@ pub(super) struct ReplayArgs {
     pub(super) place: Place,
     #[command(flatten)]
     which: Which,
-    /// At most so many spans a second; 0: no limit
+    /// Spans a second; 0: no limit
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     rate: u64,
     /// Only say what would be sent
@@ -172,13 +170,13 @@ fn sum(one: api::Count, other: api::Count) -> api::Count {
 /// How far a replay is: one line that changes on a terminal, a line now and then elsewhere. On stderr.
 struct Progress {
     terminal: bool,
-    shown: Instant,
+    shown: Option<Instant>,
     drawn: bool,
 }
 
 impl Progress {
     fn new() -> Self {
-        Self { terminal: std::io::stderr().is_terminal(), shown: Instant::now(), drawn: false }
+        Self { terminal: std::io::stderr().is_terminal(), shown: None, drawn: false }
     }
 
     fn show(&mut self, moved: &api::Count, meant: &api::Count) {
@@ -186,9 +184,9 @@ impl Progress {
         if self.terminal {
             eprint!("\r\x1b[K{line}");
             self.drawn = true;
-        } else if self.shown.elapsed() > Duration::from_secs(5) {
+        } else if moved.records > 0 && self.shown.is_none_or(|shown| shown.elapsed() > PAUSE) {
             eprintln!("{line}");
-            self.shown = Instant::now();
+            self.shown = Some(Instant::now());
         }
     }
 

@@ -17,8 +17,9 @@ use rusqlite::{Connection, params};
 
 use crate::store::RecordId;
 use crate::store::fault::Fault;
+use crate::store::fields;
 use crate::store::file::{self, PAGE_SIZE};
-use crate::store::frame::{self, Head, State};
+use crate::store::frame::{Head, State};
 use frames::{Found, Page, Spot};
 use pages::Pages;
 
@@ -41,6 +42,8 @@ pub(super) fn log_is_damaged(file: &Path) -> std::io::Result<bool> {
 
 /// Takes over from the file at `from`, which nobody has open, into a new one.
 pub(super) fn take_over(from: &Path, into: &Connection) -> Result<Report, Fault> {
+    // Nobody has to be answered in between, so that SQLite may see to its log.
+    into.pragma_update_and_check(None, "wal_autocheckpoint", 1000, |_| Ok(()))?;
     let pages = Pages::open(from)?;
     let mut salvage =
         Salvage { pages, into, taken: HashSet::new(), destinations: BTreeSet::new(), last_id: 0, pending: 0 };
@@ -125,7 +128,7 @@ impl Salvage<'_> {
         head.condemn("what was found of it in a damaged file is not what was written");
         head.destination = self.known(head.destination);
         // Its checksum stays the one of what was written: whoever reads it finds that this is something else.
-        head.body_len = frame::size(body.len());
+        head.body_len = fields::size(body.len());
         if !(1..=self.last_id).contains(&head.id.0) {
             head.id = RecordId(self.last_id + 1);
         }
