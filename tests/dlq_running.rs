@@ -80,6 +80,19 @@ async fn a_second_process_is_refused() {
     assert_eq!(chainspan.admin("/health/ready").status, 200);
 }
 
+/// A directory whose path is too long for a socket is refused at the start, with what to do.
+#[test]
+fn a_path_that_is_too_long_for_a_socket_is_told() {
+    let room = Room::new(([127, 0, 0, 1], 1).into());
+    let (path, store) = (room.store().with_file_name("collector-config.yaml"), room.store().display().to_string());
+    std::fs::write(&path, room.yaml.replace(&store, &format!("{store}/{}", "x".repeat(100)))).expect("written");
+    let mut run = Command::new(env!("CARGO_BIN_EXE_chainspan"));
+    let output = run.arg("run").arg("--config").arg(path).output().expect("the binary runs");
+    assert_eq!(output.status.code(), Some(1));
+    let error = texts(&output).1;
+    assert!(error.contains("cannot listen on") && error.contains("107 bytes at most"), "{error}");
+}
+
 /// Scenario: the process is killed and leaves its socket behind. Guarantee: dlq works on the store itself, and the next
 /// process puts a socket of its own in the place of the old one.
 #[tokio::test(flavor = "multi_thread")]
