@@ -16,7 +16,7 @@
 //! | [`pipeline`] | the one place where a request is walked, tagged, handed over, made safe and committed |
 //! | [`receiver`] | the gRPC door |
 //! | [`export`] | metrics out: Prometheus text |
-//! | [`admin`] | health and status |
+//! | [`admin`] | health, status and dead letters |
 //! | [`service`] | puts the rooms together and runs them until told to stop |
 //! | [`sim`] | simulated gateways whose ground truth is known |
 //! | [`cli`] | the commands |

@@ -157,3 +157,19 @@ async fn refusals_of_data_do_not_open_it() {
     let status = conserved(&destination);
     assert_eq!((status.breaker, status.failures), (BreakerState::Closed, 0));
 }
+
+/// Without a store, clients that give up while the destination is being tried do not take the answer with them.
+#[tokio::test]
+async fn the_request_that_tries_the_destination_goes_on_when_its_client_gives_up() {
+    let fault = Fault::start().await;
+    fault.then([Act::Refuse(Code::Unavailable, "busy", None), Act::Hold]);
+    let destination = start(config::Destination { breaker: breaker(1, Duration::from_millis(50)), ..settings(&fault) });
+    let answer = destination.hand_over(parcel(0, 1, "span"), Instant::now() + Duration::from_millis(300));
+    fault.arrived(2).await;
+    answer.await.expect_err("its time is over");
+    assert_eq!(destination.status().breaker, BreakerState::HalfOpen);
+    fault.release(1);
+    let status = until(&destination, "closed", |status| status.breaker == BreakerState::Closed).await;
+    assert_eq!((status.spans.accepted, status.delivered_late), (0, 1));
+    conserved(&destination);
+}

@@ -306,3 +306,55 @@ async fn metrics_and_logs_are_counted_as_requests() {
     assert_eq!(paths, [Signal::Metrics.grpc_path(), Signal::Logs.grpc_path()]);
     assert_eq!(conserved(&destination).requests.delivered, 2);
 }
+
+/// A parcel in pieces of which one arrived before its time was over: its client may send it again, and the piece that
+/// arrived is counted as late.
+#[tokio::test]
+async fn what_arrives_of_a_parcel_that_was_handed_back_is_counted_as_late() {
+    let fault = Fault::start().await;
+    fault.then([Act::Accept]).always(Act::Refuse(Code::Unavailable, "busy", None));
+    let destination = start(config::Destination { max_request_bytes: 4_000, ..settings(&fault) });
+    let answer = destination.hand_over(parcel(0, 500, "span"), Instant::now() + Duration::from_millis(200)).await;
+    assert!(matches!(answer, Err(Undelivered::Timeout { .. })), "{answer:?}");
+    let arrived = fault.accepted_spans().len() as u64;
+    let status = conserved(&destination);
+    assert!(arrived > 0 && arrived < 500);
+    assert_eq!((status.spans.accepted, status.delivered_late), (0, arrived));
+}
+
+/// `max_elapsed_time` ends the waiting before the client would, and frees the memory.
+#[tokio::test]
+async fn a_parcel_is_given_up_after_max_elapsed_time() {
+    let fault = Fault::start().await;
+    fault.always(Act::Refuse(Code::Unavailable, "busy", None));
+    let mut setup = settings(&fault);
+    setup.retry.max_elapsed_time = Some(Duration::from_millis(100));
+    let destination = start(setup);
+    let (sent, alive) = counted(parcel(0, 2, "span"));
+    let begin = Instant::now();
+    let answer = destination.hand_over(sent, soon()).await;
+    assert!(matches!(answer, Err(Undelivered::Timeout { .. })), "{answer:?}");
+    assert!(begin.elapsed() >= Duration::from_millis(100) && begin.elapsed() < Duration::from_secs(20));
+    assert_eq!(alive.load(Ordering::SeqCst), 0);
+    assert_eq!(conserved(&destination).spans.accepted, 0);
+}
+
+/// The pieces of a parcel are copies: as long as one of them waits, so does the parcel, and what the budget knows of it.
+#[tokio::test]
+async fn a_divided_parcel_stays_in_the_budget_until_its_last_piece_has_arrived() {
+    let fault = Fault::start().await;
+    fault.then([Act::Hold, Act::Hold]);
+    let (sent, alive) = counted(parcel(0, 150, "span"));
+    let max_request_bytes = sent.body.len() * 2 / 3;
+    let destination = start(config::Destination { max_request_bytes, ..settings(&fault) });
+    let receipt = destination.hand_over(sent, soon());
+    for piece in 1..=2 {
+        fault.arrived(piece).await;
+        assert_eq!(alive.load(Ordering::SeqCst), 1, "{piece}");
+        fault.release(1);
+    }
+    assert_eq!(receipt.await, Ok(()));
+    assert_eq!(alive.load(Ordering::SeqCst), 0);
+    assert_each_once(&fault, 150);
+    conserved(&destination);
+}

@@ -80,6 +80,19 @@ async fn a_second_process_is_refused() {
     assert_eq!(chainspan.admin("/health/ready").status, 200);
 }
 
+/// A directory whose path is too long for a socket is refused at the start, with what to do.
+#[test]
+fn a_path_that_is_too_long_for_a_socket_is_told() {
+    let room = Room::new(([127, 0, 0, 1], 1).into());
+    let (path, store) = (room.store().with_file_name("collector-config.yaml"), room.store().display().to_string());
+    std::fs::write(&path, room.yaml.replace(&store, &format!("{store}/{}", "x".repeat(100)))).expect("written");
+    let mut run = Command::new(env!("CARGO_BIN_EXE_chainspan"));
+    let output = run.arg("run").arg("--config").arg(path).output().expect("the binary runs");
+    assert_eq!(output.status.code(), Some(1));
+    let error = texts(&output).1;
+    assert!(error.contains("cannot listen on") && error.contains("107 bytes at most"), "{error}");
+}
+
 /// Scenario: the process is killed and leaves its socket behind. Guarantee: dlq works on the store itself, and the next
 /// process puts a socket of its own in the place of the old one.
 #[tokio::test(flavor = "multi_thread")]
@@ -194,4 +207,40 @@ async fn a_replay_whose_client_dies_stops_and_goes_on_later() {
     eventually("delivered", || spans(&chainspan, "delivered") == 100).await;
     let arrived = fault.accepted_spans();
     assert!(arrived.len() == 100 && arrived.values().all(|times| *times == 1), "{arrived:?}");
+}
+
+/// Scenario: the store takes its time to open. Guarantee: meanwhile health answers, alive but not ready; once it is open
+/// everything works. A signal in that time ends the process at once, with nothing owed.
+#[tokio::test(flavor = "multi_thread")]
+async fn health_answers_while_the_store_recovers() {
+    let fault = Fault::start().await;
+    let room = Room::new(fault.address());
+    room.bury(vec![letter(vec![tagged("submit_tx", "1")], Reason::Rejected, THEN)]);
+    let hold = || {
+        let holder = rusqlite::Connection::open(room.store().join("spill.db")).expect("opened");
+        holder.pragma_update(None, "locking_mode", "EXCLUSIVE").expect("set");
+        holder.execute_batch("BEGIN EXCLUSIVE").expect("held");
+        holder
+    };
+    let starting = |chainspan: &Chainspan| {
+        let answer = chainspan.admin("/health/ready");
+        (answer.status, answer.json()["output"].as_str().unwrap_or_default().starts_with("starting"))
+    };
+    let holder = hold();
+    let chainspan = Chainspan::start_unready(&room.yaml);
+    eventually("health answers", || chainspan.listening().contains_key("health_check")).await;
+    assert_eq!(starting(&chainspan), (503, true));
+    assert_eq!(chainspan.admin("/health").status, 200);
+    assert!(chainspan.status()["store"].is_null());
+    drop(holder);
+    eventually("ready", || chainspan.admin("/health/ready").status == 200).await;
+    assert_eq!(spans(&chainspan, "dead"), 1);
+    drop(chainspan);
+
+    let _holder = hold();
+    let mut chainspan = Chainspan::start_unready(&room.yaml);
+    eventually("health answers", || chainspan.listening().contains_key("health_check")).await;
+    assert_eq!(starting(&chainspan), (503, true));
+    assert!(chainspan.terminate().success());
+    assert!(!chainspan.stderr().contains("\"running\""), "{}", chainspan.stderr());
 }

@@ -95,7 +95,8 @@ async fn a_restarted_destination_gets_data_again_and_health_follows() {
     eventually("well again", || ready(&chainspan) == (200, "pass".to_owned())).await;
     let destination = chainspan.status()["destinations"]["otlp/datadog"].clone();
     assert!(destination["failures"] == 0 && destination["last_error"].is_null(), "{destination}");
-    assert_eq!(fault.accepted_spans().len(), 2);
+    // One whose client had just given up may have arrived as well.
+    assert!(fault.accepted_spans().len() >= 2);
     assert_at_rest(&chainspan).await;
 }
 

@@ -20,9 +20,11 @@ use crate::sim::{self, Agent, Chain, Client, Fleet, Patience, Plan, Progress, Tr
 pub(crate) mod format;
 mod screen;
 mod tally;
+mod workplace;
 
 use screen::{Moment, Screen};
 use tally::Tallies;
+use workplace::Workplace;
 
 /// The chains of the demo; with [`Chain::cast`] each has another kind of trouble.
 pub(super) const DEMO_CHAINS: [u64; 6] = [1, 8_453, 42_161, 10, 137, 11_155_111];
@@ -36,9 +38,9 @@ const SPANS_PER_REQUEST: usize = 512;
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
 Starts 3 gateways that serve 6 chains, a chainspan on free ports, and a
-stand-in for the Datadog agent. At the end every measured series is compared
-with what the gateways meant to say, and every span at the agent with the tag
-it must have. Exits 0 when all is equal, else 1 with the differences.
+stand-in for the Datadog agent. At the end every measured series, scraped and
+as the agent got it, is compared with what the gateways meant to say, and every
+span there with its tag. Exits 0 when all is equal, else 1 with the differences.
 
 Example:
   chainspan demo --seconds 30")]
@@ -75,7 +77,14 @@ async fn run(args: &DemoArgs) -> anyhow::Result<bool> {
         (None, Some(agent)) => agent.address().to_string(),
         (None, None) => unreachable!("one of both was just made"),
     };
-    let service = Service::start(config(&endpoint)).await.context("cannot start chainspan")?;
+    let workplace = Workplace::new()?;
+    let mut config = config(&endpoint);
+    config.file_storage = Some(config::FileStorage {
+        directory: workplace.path().to_owned(),
+        max_bytes: 256 << 20,
+        min_free_bytes: 16 << 20,
+    });
+    let service = Service::start(config).await.context("cannot start chainspan")?;
     let address = |component: &str| {
         let found = service.listening().get(component).copied();
         found.with_context(|| format!("chainspan does not listen on {component}"))
@@ -104,8 +113,9 @@ async fn run(args: &DemoArgs) -> anyhow::Result<bool> {
     watch(drive, &progress, metrics, args.seconds, &mut screen).await?;
 
     let page = sim::get(metrics, "/metrics").await?;
-    let good = judge(&screen, &progress, agent.as_ref(), &page)?;
+    // The last windows are sent at the end.
     service.shut_down().await.context("chainspan did not stop well")?;
+    let good = judge(&screen, &progress, agent.as_ref(), &page)?;
     if let Some(agent) = agent {
         agent.stop().await;
     }
@@ -150,14 +160,19 @@ async fn watch(
 fn judge(screen: &Screen, progress: &Progress, agent: Option<&Agent>, page: &str) -> anyhow::Result<bool> {
     let report = progress.report();
     let measured = tally::of_scrape(&sim::parse_exposition(page)?, PREFIX);
-    let (truth, differences, delivery, spans) = progress.with_truth(|truth| {
+    let (truth, differences, delivery, windows, spans) = progress.with_truth(|truth| {
         let delivery = agent.map(|agent| agent.verify(truth));
-        (tally::of_truth(truth), truth.compare(page, NAMESPACE), delivery, truth.spans())
+        let windows = agent
+            .map(|agent| sim::check_windows(&agent.metrics(), truth, NAMESPACE, sim::MEASURED, sim::Scope::Totals));
+        (tally::of_truth(truth), truth.compare(page, NAMESPACE), delivery, windows, truth.spans())
     });
     screen.side_by_side(&truth, &measured);
     let mut troubles: Vec<String> = differences?.iter().map(ToString::to_string).collect();
     if let Some(delivery) = &delivery {
         troubles.extend(screen::delivery_troubles(delivery));
+    }
+    if let Some(windows) = windows {
+        troubles.extend(windows.troubles.into_iter().map(|trouble| format!("measurements at the agent: {trouble}")));
     }
     if report.ambiguous > 0 {
         troubles
@@ -252,9 +267,10 @@ pub fn config(endpoint: &str) -> Config {
             spill_after: Duration::from_millis(100),
             role: Role::Required,
             temporality: config::Temporality::Delta,
-            signals: Signals { traces: true, metrics: true, logs: true, derived: false },
+            signals: Signals { traces: true, metrics: true, logs: true, derived: true },
         }],
         prometheus: Some(free_port()),
+        // Not by default: whoever wants a store says where.
         file_storage: None,
         health_check: Some(free_port()),
         logs: Logs { level: LogLevel::Warn, encoding: LogEncoding::Console },

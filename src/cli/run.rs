@@ -12,7 +12,7 @@ use crate::telemetry;
 
 /// Receives, tags, measures and forwards, until SIGTERM or SIGINT
 ///
-/// Exit code 0: everything in hand was delivered. 1: could not start, or could
+/// Exit code 0: everything in hand was delivered or is on disk. 1: could not start, or could
 /// not keep a promise. 2: the configuration is wrong.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  chainspan run --config collector-config.yaml")]

@@ -190,6 +190,7 @@ impl Actor {
                 }
             }
             Command::Drain { deadline, done } => {
+                self.clean |= self.draining.is_empty();
                 self.hurry(now);
                 self.draining.push(Draining::new(deadline, now, done));
             }
@@ -214,6 +215,8 @@ impl Actor {
         if self.spill_due.is_some_and(|due| due <= now) {
             self.spill(now, false);
         }
+        // Before anything is taken up: what was delivered while it was being written must be known as gone.
+        self.ask(now);
         self.take_up(now);
         for reason in std::mem::take(&mut self.tickets.died) {
             self.meters.died(reason, 1);

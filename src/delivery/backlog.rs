@@ -20,8 +20,8 @@ const DELETED: Duration = Duration::from_secs(60);
 pub(crate) enum Aim {
     /// The records that come next.
     Ahead,
-    /// Those that wait again.
-    Behind,
+    /// Those that wait again, from this one on.
+    Behind(RecordId),
 }
 
 /// The backlog of one destination.
@@ -31,20 +31,20 @@ pub(crate) struct Backlog {
     cursor: Option<RecordId>,
     /// Whether there may be something after it.
     more: bool,
-    /// Whether that became so after the read that is under way had begun, which then need not have seen it.
-    news: bool,
-    /// Whether old records wait again since it had begun.
+    /// Something was added, or everything is to be read anew, since the read that is under way was asked for: what it says of
+    /// the end is out of date.
+    changed: bool,
     rewound: bool,
-    /// Where the read that is under way began: it says nothing of what lies before.
-    from: Option<RecordId>,
     /// Up to the cursor, and waiting again.
     behind: BTreeSet<RecordId>,
     /// The same, but others go first: they were refused when nothing else was taken either.
     deferred: BTreeSet<RecordId>,
     /// In memory.
     out: HashSet<RecordId>,
-    /// Delivered or replaced, the latest last.
-    gone: VecDeque<(Instant, RecordId)>,
+    /// Delivered or replaced.
+    gone: HashSet<RecordId>,
+    /// The same by time, the latest last.
+    going: VecDeque<(Instant, RecordId)>,
     /// Read and not yet sent.
     pub(crate) ready: Queue,
 }
@@ -60,34 +60,30 @@ impl Backlog {
         if self.behind.is_empty() && !self.more {
             self.behind = std::mem::take(&mut self.deferred);
         }
-        let next = match self.behind.first() {
-            Some(first) => Some((Aim::Behind, Some(RecordId(first.0 - 1)))),
+        (self.changed, self.rewound) = (false, false);
+        match self.behind.first() {
+            Some(first) => Some((Aim::Behind(*first), Some(RecordId(first.0 - 1)))),
             None => self.more.then_some((Aim::Ahead, self.cursor)),
-        };
-        if let Some((_, from)) = next {
-            (self.from, self.news, self.rewound) = (from, false, false);
         }
-        next
     }
 
     /// Of what was read, what is to be taken up. It is in memory from now on.
     pub(crate) fn choose(&mut self, aim: Aim, read: Vec<Waiting>, now: Instant) -> Vec<Waiting> {
         let last = read.last().map(|record| record.id);
-        let gone: HashSet<RecordId> = self.gone.iter().map(|(_, id)| *id).collect();
         let mut chosen = Vec::new();
         for record in read {
             let wanted = aim == Aim::Ahead || self.behind.contains(&record.id);
-            if wanted && !gone.contains(&record.id) && self.out.insert(record.id) {
+            if wanted && !self.gone.contains(&record.id) && self.out.insert(record.id) {
                 chosen.push(record);
             }
         }
         match (aim, last) {
-            (Aim::Ahead, Some(_)) if self.rewound => {}
+            (Aim::Ahead, _) if self.rewound => {}
             (Aim::Ahead, Some(last)) => self.cursor = self.cursor.max(Some(last)),
-            (Aim::Ahead, None) => self.more = self.news,
-            // What was not found from where the read began up to there is not there any more.
-            (Aim::Behind, last) => {
-                self.behind.retain(|id| Some(*id) <= self.from || last.is_some_and(|last| *id > last))
+            (Aim::Ahead, None) => self.more = self.changed,
+            // What was not found in between is not there any more. Others may have come back before it since.
+            (Aim::Behind(first), last) => {
+                self.behind.retain(|id| *id < first || last.is_some_and(|last| *id > last));
             }
         }
         self.forget(now);
@@ -114,19 +110,19 @@ impl Backlog {
     /// `id` is gone.
     pub(crate) fn finished(&mut self, id: RecordId, now: Instant) {
         self.out.remove(&id);
-        self.gone.push_back((now, id));
+        self.gone.insert(id);
+        self.going.push_back((now, id));
         self.forget(now);
     }
 
     /// New records wait, after all others.
     pub(crate) fn added(&mut self) {
-        (self.more, self.news) = (true, true);
+        (self.more, self.changed) = (true, true);
     }
 
     /// Old records wait again, nobody knows which.
     pub(crate) fn rewind(&mut self) {
-        (self.cursor, self.rewound) = (None, true);
-        self.added();
+        (self.cursor, self.more, self.rewound) = (None, true, true);
         self.behind.clear();
         self.deferred.clear();
     }
@@ -144,8 +140,12 @@ impl Backlog {
     }
 
     fn forget(&mut self, now: Instant) {
-        while self.gone.front().is_some_and(|(when, _)| now.saturating_duration_since(*when) > DELETED) {
-            self.gone.pop_front();
+        while let Some((when, id)) = self.going.front() {
+            if now.saturating_duration_since(*when) <= DELETED {
+                return;
+            }
+            self.gone.remove(id);
+            self.going.pop_front();
         }
     }
 }
@@ -176,38 +176,14 @@ mod tests {
         assert_eq!(backlog.next(), Some((Aim::Ahead, None)));
         assert_eq!(ids(&backlog.choose(Aim::Ahead, records(1..=6), now)), [1, 2, 6]);
         backlog.back(RecordId(4), false);
-        assert_eq!(backlog.next(), Some((Aim::Behind, Some(RecordId(3)))));
+        assert_eq!(backlog.next(), Some((Aim::Behind(RecordId(4)), Some(RecordId(3)))));
         // 6 is in memory, and 7 is for the next read.
-        assert_eq!(ids(&backlog.choose(Aim::Behind, records(4..=7), now)), [4]);
+        assert_eq!(ids(&backlog.choose(Aim::Behind(RecordId(4)), records(4..=7), now)), [4]);
         assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(6)))));
         assert_eq!(ids(&backlog.choose(Aim::Ahead, records([]), now)), [0; 0]);
         assert_eq!(backlog.next(), None);
         backlog.back(RecordId(7), false);
         assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(6)))));
-    }
-
-    /// A read that is under way says nothing of what comes back before its beginning, or came to the disk after it.
-    #[test]
-    fn what_comes_back_while_something_is_read_is_not_forgotten() {
-        let (mut backlog, now) = (Backlog::new(true), Instant::now());
-        backlog.choose(Aim::Ahead, records(1..=9), now);
-        backlog.back(RecordId(8), false);
-        assert_eq!(backlog.next(), Some((Aim::Behind, Some(RecordId(7)))));
-        backlog.back(RecordId(2), false);
-        assert_eq!(ids(&backlog.choose(Aim::Behind, records(8..=9), now)), [8]);
-        assert_eq!(backlog.next(), Some((Aim::Behind, Some(RecordId(1)))));
-        backlog.back(RecordId(1), false);
-        // 2 was purged meanwhile, and 1 lies before.
-        assert_eq!(ids(&backlog.choose(Aim::Behind, records([]), now)), [0; 0]);
-        assert_eq!(backlog.next(), Some((Aim::Behind, Some(RecordId(0)))));
-        assert_eq!(ids(&backlog.choose(Aim::Behind, records(1..=9), now)), [1]);
-
-        assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(9)))));
-        backlog.kept(RecordId(10));
-        backlog.back(RecordId(10), false);
-        assert_eq!(ids(&backlog.choose(Aim::Ahead, records([]), now)), [0; 0]);
-        assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(9)))));
-        assert_eq!(ids(&backlog.choose(Aim::Ahead, records([10]), now)), [10]);
     }
 
     /// A record that is refused when nothing is taken does not stand in the way of the others, and is not forgotten.
@@ -218,12 +194,33 @@ mod tests {
         backlog.back(RecordId(1), true);
         assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(2)))));
         backlog.choose(Aim::Ahead, records([]), now);
-        assert_eq!(backlog.next(), Some((Aim::Behind, Some(RecordId(0)))));
-        assert_eq!(ids(&backlog.choose(Aim::Behind, records(1..=2), now)), [1]);
+        assert_eq!(backlog.next(), Some((Aim::Behind(RecordId(1)), Some(RecordId(0)))));
+        assert_eq!(ids(&backlog.choose(Aim::Behind(RecordId(1)), records(1..=2), now)), [1]);
         backlog.back(RecordId(1), true);
         backlog.added();
         backlog.hopeful();
-        assert_eq!(backlog.next(), Some((Aim::Behind, Some(RecordId(0)))));
+        assert_eq!(backlog.next(), Some((Aim::Behind(RecordId(1)), Some(RecordId(0)))));
+    }
+
+    /// A read that was asked for before something came to the disk does not know of it.
+    #[test]
+    fn what_comes_while_a_read_is_under_way_is_found_by_the_next_one() {
+        let (mut backlog, now) = (Backlog::new(true), Instant::now());
+        backlog.next();
+        backlog.back(RecordId(1), false);
+        backlog.choose(Aim::Ahead, Vec::new(), now);
+        assert_eq!(backlog.next(), Some((Aim::Ahead, None)));
+        backlog.choose(Aim::Ahead, records([1, 2, 3]), now);
+        backlog.back(RecordId(3), false);
+        assert_eq!(backlog.next(), Some((Aim::Behind(RecordId(3)), Some(RecordId(2)))));
+        backlog.back(RecordId(1), false);
+        backlog.choose(Aim::Behind(RecordId(3)), records([3]), now);
+        assert_eq!(backlog.next(), Some((Aim::Behind(RecordId(1)), Some(RecordId(0)))));
+        backlog.choose(Aim::Behind(RecordId(1)), records([1, 2, 3]), now);
+        assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(3)))));
+        backlog.rewind();
+        backlog.choose(Aim::Ahead, records([7]), now);
+        assert_eq!(backlog.next(), Some((Aim::Ahead, None)), "from the start");
     }
 
     #[test]
@@ -235,17 +232,5 @@ mod tests {
         assert_eq!(backlog.next(), Some((Aim::Ahead, None)));
         // 1 has not been deleted yet.
         assert_eq!(ids(&backlog.choose(Aim::Ahead, records([1, 2, 3, 4]), now)), [3]);
-    }
-
-    /// A read that is under way when letters are revived may not have seen them.
-    #[test]
-    fn records_that_are_revived_while_something_is_read_are_found() {
-        let (mut backlog, now) = (Backlog::new(true), Instant::now());
-        backlog.choose(Aim::Ahead, records([1, 4]), now);
-        assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(4)))));
-        backlog.rewind();
-        assert_eq!(ids(&backlog.choose(Aim::Ahead, records([5]), now)), [5]);
-        assert_eq!(backlog.next(), Some((Aim::Ahead, None)));
-        assert_eq!(ids(&backlog.choose(Aim::Ahead, records([1, 2, 4, 5]), now)), [2]);
     }
 }

@@ -122,6 +122,11 @@ impl Breaker {
         }
     }
 
+    /// Whether the request on connection `slot` is the one that decides.
+    pub(crate) fn is_probe(&self, slot: usize) -> bool {
+        self.probe == Some(slot)
+    }
+
     /// The attempt on connection `slot` has ended, whatever it says.
     pub(crate) fn ended(&mut self, slot: usize) {
         self.probe = self.probe.filter(|probe| *probe != slot);

@@ -167,6 +167,7 @@ mod tests {
             assert!(!refusals.add(items));
             // Wrongly blamed: it is believed for longer, and not for ever.
             refusals.rehabilitate(now);
+            refusals.reset(now);
             assert!((0..480).all(|_| !refusals.add(1)));
             refusals.reset(now + REMEMBERED);
             assert_eq!((0..1_000).take_while(|_| !refusals.add(1)).count(), 30);

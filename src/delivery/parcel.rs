@@ -48,8 +48,8 @@ pub enum Undelivered {
         /// What the attempt ended with.
         last_error: String,
     },
-    /// The queue in memory is full.
-    #[error("the queue to {destination} is full")]
+    /// The destination does not take it, and there is no room to keep it.
+    #[error("{destination} does not accept data at the moment, and no more can be kept for it")]
     Full {
         /// Component name.
         destination: String,

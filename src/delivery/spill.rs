@@ -86,7 +86,8 @@ impl Actor {
         for ticket in hopeless {
             let retry_after = Duration::from_millis(fastrand::u64(COME_AGAIN));
             self.tickets.hand_back(ticket, Undelivered::Full { destination: self.name.clone(), retry_after });
-            (self.withdrawn, self.clean) = (true, false);
+            self.withdrawn = true;
+            self.clean &= self.draining.is_empty();
         }
     }
 

@@ -46,7 +46,8 @@ impl Actor {
                 let expired = batch.pieces.iter().any(|piece| tickets.lapse(piece.ticket, now) == Some(Lapse::Expired));
                 // No short circuit: each of them is to be handed back.
                 let lapsed = batch.pieces.iter().filter(|piece| hand_back_lapsed(tickets, piece, now, name)).count();
-                if lapsed == batch.pieces.len() {
+                // The one that tries the destination goes on: it is about more than its own parcels.
+                if lapsed == batch.pieces.len() && !self.breaker.is_probe(index) {
                     given_up.push((index, expired));
                 }
             }

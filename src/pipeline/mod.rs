@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! body ─► inspect: validate, classify, resolve chain, stage observations ─► tag: edit bytes
-//!      ─► hand over to every destination ─► delivered? ─► commit observations ─► Ok
+//!      ─► hand over to every destination ─► delivered, or on disk? ─► commit observations ─► Ok
 //! ```
 //!
 //! Doors come in with a body that is reserved in the [`Budget`]; what leaves is either `Ok`, and everything about the
@@ -172,8 +172,9 @@ impl Pipeline {
         }
     }
 
-    /// Takes one request. `Ok` means: every required destination has it, and it has been counted. Dropping the future
-    /// (the client went away) leaves nothing counted. `deadline` is when the client stops waiting, where it said so.
+    /// Takes one request. `Ok` means: every required destination has it, or the disk has it for that destination, and it has
+    /// been counted. Dropping the future (the client went away) leaves nothing counted. `deadline` is when the client stops
+    /// waiting, where it said so.
     ///
     /// # Errors
     ///

@@ -62,12 +62,9 @@ pub(super) fn companion(file: &Path, suffix: &str) -> PathBuf {
 /// A connection that may write.
 pub(super) fn connect(file: &Path) -> Result<Connection, Fault> {
     let connection = open(file)?;
-    let pages: u32 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
-    if pages == 0 {
-        // Only an empty file can be told; another one would be written to, and a full disk could not be opened.
-        connection.pragma_update(None, "page_size", PAGE_SIZE)?;
-        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-    }
+    // The first two only have an effect on a file that is empty.
+    connection.pragma_update(None, "page_size", PAGE_SIZE)?;
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if mode != "wal" {
         return Err(Fault::Disk(format!("the disk does not carry a write-ahead log (journal mode {mode})")));

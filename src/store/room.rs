@@ -25,6 +25,9 @@ const SCARCE: u64 = 16 << 20;
 /// What must be left for transactions that delete.
 const SPARE: u64 = 1 << 20;
 
+/// So many rows can be deleted with that: each may cost a page of the log.
+const FEW: usize = 32;
+
 #[derive(Debug)]
 pub(super) struct Room {
     directory: PathBuf,
@@ -85,6 +88,11 @@ impl Room {
         shared.health().floor = None;
         self.claimed = claimed;
         Ok(())
+    }
+
+    /// How many rows may be deleted in one transaction.
+    pub(super) fn deletions(&self) -> usize {
+        if self.free < SCARCE { FEW } else { usize::MAX }
     }
 
     /// The disk had no room for the last that asked.

@@ -138,8 +138,16 @@ impl Writer {
         }
     }
 
-    /// Does `jobs` in one transaction and answers them.
+    /// Does `jobs` and answers them, and deletes what is owed.
     fn work(&mut self, jobs: Vec<Job>) {
+        self.step(jobs);
+        while !self.owed.is_empty() && self.paused.is_none() {
+            self.step(Vec::new());
+        }
+    }
+
+    /// Does `jobs` in one transaction and answers them.
+    fn step(&mut self, jobs: Vec<Job>) {
         if jobs.is_empty() && self.owed.is_empty() {
             return;
         }
@@ -180,7 +188,8 @@ impl Writer {
         let used = self.shared.books().used();
         self.room.prepare(&self.shared, connection)?;
         let mut transaction = Transaction::begin(connection, self.last_id)?;
-        transaction.delete_waiting(&self.owed)?;
+        let part = self.owed.len().min(self.room.deletions());
+        transaction.delete_waiting(&self.owed[..part])?;
         let mut outcomes = Vec::with_capacity(jobs.len());
         for job in jobs {
             outcomes.push(match job {
@@ -204,11 +213,12 @@ impl Writer {
             // Whether it can be written again is only seen by writing.
             transaction.probe()?;
         }
-        Ok((transaction.commit()?, outcomes))
+        let committed = transaction.commit()?;
+        self.owed.drain(..part);
+        Ok((committed, outcomes))
     }
 
     fn settle(&mut self, committed: Committed) {
-        self.owed.clear();
         self.last_id = committed.last_id;
         self.quiet = Some(0);
         let mut books = self.shared.books();

@@ -37,6 +37,17 @@ impl Chainspan {
 
     /// As [`Chainspan::start`], for those who want to see the error.
     pub fn try_start(yaml: &str) -> io::Result<Self> {
+        let mut this = Self::spawn(yaml)?;
+        this.wait_until_ready(yaml.contains("health_check"))?;
+        Ok(this)
+    }
+
+    /// Starts the program and waits for nothing.
+    pub fn start_unready(yaml: &str) -> Self {
+        Self::spawn(yaml).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    fn spawn(yaml: &str) -> io::Result<Self> {
         let directory = TempDir::with_prefix("chainspan-")?;
         let config = directory.path().join("collector-config.yaml");
         std::fs::write(&config, yaml)?;
@@ -56,9 +67,7 @@ impl Chainspan {
                 sink.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             }
         });
-        let mut this = Self { child, logs, reader: Some(reader), directory };
-        this.wait_until_ready(yaml.contains("health_check"))?;
-        Ok(this)
+        Ok(Self { child, logs, reader: Some(reader), directory })
     }
 
     fn wait_until_ready(&mut self, has_health: bool) -> io::Result<()> {

@@ -232,8 +232,16 @@ impl Bed {
 
     /// A number of the conservation block.
     pub async fn count(&self, key: &str) -> anyhow::Result<u64> {
-        let status = self.status().await?;
-        count(&status, key).with_context(|| format!("no {key} in {status}"))
+        let begin = Instant::now();
+        loop {
+            let status = self.status().await?;
+            if let Some(count) = count(&status, key) {
+                return Ok(count);
+            }
+            // In its first moments a process has not asked its destinations yet.
+            ensure!(begin.elapsed() < PATIENCE, "no {key} in {status}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// Waits until nothing is in flight and nothing waits in the store; how long that took.

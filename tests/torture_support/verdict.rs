@@ -10,6 +10,10 @@ use super::oracle::{Moment, Oracle, Outcome, Repeat, Trouble};
 /// is what a slow machine may need for that.
 pub const WINDOW: Moment = 2_000;
 
+/// What was on the wire when the process was killed is read a moment later, in milliseconds: the agent takes it, and answers
+/// somebody who is not there any more.
+pub const LATE: Moment = 500;
+
 /// What became of all spans.
 #[derive(Clone, Debug, Default)]
 pub struct Verdict {
@@ -96,7 +100,7 @@ impl Verdict {
         let mut first = None;
         for repeat in repeats.iter().filter(|repeat| repeat.before.answered) {
             let arrived = repeat.before.at;
-            let within = |trouble: &&Trouble| arrived <= trouble.to && trouble.from <= repeat.at;
+            let within = |trouble: &&Trouble| arrived <= trouble.to + LATE && trouble.from <= repeat.at;
             let nearest = troubles.iter().filter(within).map(|trouble| trouble.from.saturating_sub(arrived)).min();
             match nearest {
                 Some(distance) if distance <= WINDOW => self.widest = self.widest.max(distance),
