@@ -42,7 +42,7 @@ fn snapshot() -> Snapshot {
         trace_id: [id; 16],
         span_id: [id; 8],
     };
-    let mut timed = series(Value::Duration(Box::new(durations)));
+    let mut timed = series(Value::Duration(Arc::new(durations)));
     timed.exemplars = vec![seen(0xab, 900_000_000), seen(0xcd, 700_000_000), seen(0x01, 3_000_000)];
     let family = |metric, series| Family { metric, series: vec![series] };
     Snapshot {

@@ -76,7 +76,7 @@ fn fixed(metric: Metric, values: &[i64]) -> Value {
 fn duration(values: &[u64]) -> Value {
     let mut histogram = DurationHistogram::default();
     values.iter().for_each(|value| histogram.add(*value));
-    Value::Duration(Box::new(histogram))
+    Value::Duration(Arc::new(histogram))
 }
 
 /// Attributes by name; every value must be a text.

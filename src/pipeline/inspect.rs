@@ -44,7 +44,7 @@ pub(super) struct Inspector<'p, 'a> {
     /// The resource's `service.instance.id`.
     instance: Value<'a>,
     /// The resource's `service.name`, for calls.
-    service: Service<'a>,
+    service: texts::Lazy<'a>,
     /// Index into the stage, once a span of the resource has been measured.
     dims: Option<u32>,
 }
@@ -65,7 +65,7 @@ impl<'p, 'a> Inspector<'p, 'a> {
             facts: Facts::new(),
             dimensions: vec![Value::Empty; measuring.map_or(0, |measuring| measuring.dimensions.len())],
             instance: Value::Empty,
-            service: Service::Is(Value::Empty),
+            service: texts::Lazy::default(),
             dims: None,
         }
     }
@@ -211,7 +211,7 @@ impl<'a> Visitor<'a> for Inspector<'_, 'a> {
         self.dims = None;
         self.dimensions.fill(Value::Empty);
         self.instance = Value::Empty;
-        self.service = Service::Is(Value::Empty);
+        self.service = texts::Lazy::default();
     }
 
     fn resource_attribute(&mut self, key: &'a [u8], value: Value<'a>) {
@@ -227,7 +227,7 @@ impl<'a> Visitor<'a> for Inspector<'_, 'a> {
             self.instance = value;
         }
         if key == b"service.name" {
-            self.service = Service::Is(value);
+            self.service = texts::Lazy::Of(value);
         }
     }
 
@@ -318,24 +318,6 @@ impl<'a> Visitor<'a> for Inspector<'_, 'a> {
         self.span = Found::NOTHING;
         self.own.clear();
         self.facts.clear();
-    }
-}
-
-/// A `service.name`, and the text that has been made of it once a span needed it.
-enum Service<'a> {
-    Is(Value<'a>),
-    Interned(Arc<str>),
-}
-
-impl Service<'_> {
-    fn interned(&mut self) -> Arc<str> {
-        let text = match self {
-            Self::Interned(text) => return text.clone(),
-            Self::Is(Value::Str(text)) => texts::intern(text),
-            Self::Is(_) => texts::intern(b""),
-        };
-        *self = Self::Interned(text.clone());
-        text
     }
 }
 

@@ -1,10 +1,12 @@
-//! The gateways' own words that become attributes of a gauge: cut to a length, and remembered so that the same words cost no
+//! The gateways' own words that become attributes of a gauge or a call: cut to a length, and remembered so that the same words cost no
 //! memory of their own.
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
 use hashbrown::HashSet;
+
+use crate::otlp::Value;
 
 /// The longest text that is kept, in bytes; what is longer is cut.
 const LONGEST: usize = 128;
@@ -35,6 +37,31 @@ pub(super) fn intern(text: &[u8]) -> Arc<str> {
         texts.insert(new.clone());
         new
     })
+}
+
+/// An attribute of a resource that becomes a text once a span needs it.
+pub(super) enum Lazy<'a> {
+    Of(Value<'a>),
+    Interned(Arc<str>),
+}
+
+impl Default for Lazy<'_> {
+    fn default() -> Self {
+        Self::Of(Value::Empty)
+    }
+}
+
+impl Lazy<'_> {
+    /// The text; empty if it is none.
+    pub(super) fn interned(&mut self) -> Arc<str> {
+        let text = match self {
+            Self::Interned(text) => return text.clone(),
+            Self::Of(Value::Str(text)) => intern(text),
+            Self::Of(_) => intern(b""),
+        };
+        *self = Self::Interned(text.clone());
+        text
+    }
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use hashbrown::HashMap;
 
 use super::catalogue::Metric;
 use super::cell::{Amount, Cell};
-use super::exemplars::Timed;
-use super::histogram::FixedHistogram;
+use super::exemplars::Exemplars;
+use super::histogram::{DurationHistogram, FixedHistogram};
 use super::key::{CellKey, SeriesKey};
 use super::labels::Attributes;
 use super::snapshot::{Family, Series, Value};
@@ -38,7 +38,8 @@ struct Entry {
 #[derive(Debug)]
 enum Sum {
     Count(u64),
-    Duration(Box<Timed>),
+    /// Shared with snapshots, and copied when it changes while one of them is still being read.
+    Duration(Arc<DurationHistogram>, Exemplars),
     Fixed(FixedHistogram),
 }
 
@@ -75,7 +76,7 @@ impl Ledger {
             window: moment.window,
             sum: match amount {
                 Amount::Count(_) => Sum::Count(0),
-                Amount::Duration(_) => Sum::Duration(Box::default()),
+                Amount::Duration(_) => Sum::Duration(Arc::default(), Exemplars::default()),
                 Amount::Fixed(histogram) => Sum::Fixed(FixedHistogram::new(histogram.bounds())),
             },
         });
@@ -83,13 +84,13 @@ impl Ledger {
         match (&mut entry.sum, amount) {
             (Sum::Count(total), Amount::Count(count)) => *total = total.saturating_add(count),
             (Sum::Fixed(total), Amount::Fixed(histogram)) => total.merge(histogram),
-            (Sum::Duration(total), Amount::Duration(timed)) => {
-                total.histogram.merge(&timed.histogram);
+            (Sum::Duration(total, exemplars), Amount::Duration(timed)) => {
+                Arc::make_mut(total).merge(&timed.histogram);
                 if moment.window > entry.window && !timed.exemplars.is_empty() {
-                    total.exemplars = timed.exemplars.clone();
+                    *exemplars = timed.exemplars.clone();
                     entry.window = moment.window;
                 } else if moment.window == entry.window {
-                    total.exemplars.merge(&timed.exemplars);
+                    exemplars.merge(&timed.exemplars);
                 }
             }
             // A metric has one kind of sum.
@@ -108,9 +109,9 @@ impl Ledger {
             match (&mut entry.sum, other.sum) {
                 (Sum::Count(total), Sum::Count(count)) => *total = total.saturating_add(count),
                 (Sum::Fixed(total), Sum::Fixed(histogram)) => total.merge(&histogram),
-                (Sum::Duration(total), Sum::Duration(timed)) => {
-                    total.histogram.merge(&timed.histogram);
-                    total.exemplars.merge(&timed.exemplars);
+                (Sum::Duration(total, exemplars), Sum::Duration(histogram, others)) => {
+                    Arc::make_mut(total).merge(&histogram);
+                    exemplars.merge(&others);
                 }
                 _ => {}
             }
@@ -136,7 +137,7 @@ impl Ledger {
             let (value, exemplars) = match &entry.sum {
                 Sum::Count(count) => (Value::Counter(*count), Vec::new()),
                 Sum::Fixed(histogram) => (Value::Fixed(histogram.clone()), Vec::new()),
-                Sum::Duration(timed) => (Value::Duration(Box::new(timed.histogram.clone())), timed.exemplars.sorted()),
+                Sum::Duration(histogram, exemplars) => (Value::Duration(Arc::clone(histogram)), exemplars.sorted()),
             };
             (key.metric, series(&entry.dims, entry.attributes, entry.since, value, exemplars))
         })
@@ -148,10 +149,7 @@ impl Ledger {
             let (value, exemplars) = match entry.sum {
                 Sum::Count(count) => (Value::Counter(count), Vec::new()),
                 Sum::Fixed(histogram) => (Value::Fixed(histogram), Vec::new()),
-                Sum::Duration(timed) => {
-                    let exemplars = timed.exemplars.sorted();
-                    (Value::Duration(Box::new(timed.histogram)), exemplars)
-                }
+                Sum::Duration(histogram, exemplars) => (Value::Duration(histogram), exemplars.sorted()),
             };
             (key.metric, series(&entry.dims, entry.attributes, start, value, exemplars))
         })

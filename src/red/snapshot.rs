@@ -78,7 +78,7 @@ pub enum Value {
     /// Of a counter.
     Counter(u64),
     /// Of a duration, in nanoseconds.
-    Duration(Box<DurationHistogram>),
+    Duration(Arc<DurationHistogram>),
     /// Of any other distribution.
     Fixed(FixedHistogram),
     /// Of a gauge.

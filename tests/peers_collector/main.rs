@@ -64,7 +64,8 @@ fn insist(agent: &Agent, to: SocketAddr, request: &ExportTraceServiceRequest) ->
 
 fn scenario(agent: &Agent, mut subject: Subject) -> Outcome {
     let to = subject.address();
-    let send = |truth: &Truth| otlp::send_traces(to, truth.request.clone()).expect("accepted");
+    // On a machine that is busy with other things the destination may be too slow for an attempt.
+    let send = |truth: &Truth| peer::eventually("it is accepted", || otlp::send_traces(to, truth.request.clone()).ok());
     let now = now_unix_nano();
     let steady = Truth::simulated("steady", 4_000, now, 1);
     let fast = Truth::fast("fast", now);

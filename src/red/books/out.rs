@@ -4,6 +4,9 @@ use std::ops::RangeInclusive;
 
 use super::*;
 
+/// As of when something is asked for.
+type As<T> = fn(&Latest<T>) -> Option<T>;
+
 impl Books {
     /// Hands out the windows that are over.
     pub(in crate::red) fn close(&mut self, open: Open) -> Vec<Window> {
@@ -89,8 +92,8 @@ impl Books {
     fn gauge_series(
         &self,
         now: u64,
-        told: fn(&Latest<(u64, i64)>) -> Option<(u64, i64)>,
-        succeeded: fn(&Latest<u64>) -> Option<u64>,
+        told: As<(u64, i64)>,
+        succeeded: As<u64>,
     ) -> impl Iterator<Item = (Metric, Series)> + '_ {
         let gauge = |dims: &Arc<Dims>, attributes, since, value| Series {
             dims: dims.clone(),
