@@ -99,7 +99,7 @@ fn a_request_allocates_a_handful_of_times_whatever_its_size() {
 }
 
 /// Allocations of one request between the receiver and its answer. A window that begins in between makes new tables.
-const MOST: u64 = 64;
+const MOST: u64 = 16;
 
 /// Writing the page allocates in proportion to its families and series, not to what was counted in them.
 #[test]

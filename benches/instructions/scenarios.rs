@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use chainspan::chain::{ChainId, Found, Keys, OwnTag, TAG_KEY};
+use chainspan::chain::{ChainId, Found, Keys, OwnTag, Spelling, TAG_KEY};
 use chainspan::config;
 use chainspan::delivery::Signal;
 use chainspan::export::otlp::{Settings as PushSettings, Span as PushSpan, requests};
@@ -117,10 +117,11 @@ fn classify_only() -> Box<dyn FnMut()> {
             let mut found = Found::NOTHING;
             for &(key, value, place) in attributes {
                 if let Some(rank) = keys.rank(key) {
-                    found.offer(rank, value);
-                }
-                if key == TAG_KEY {
-                    own.attribute(value, place);
+                    let spelling = Spelling::of(value);
+                    found.offer_chain(rank, spelling.chain);
+                    if key == TAG_KEY {
+                        own.attribute_read(spelling, place);
+                    }
                 }
                 facts.attribute(key, value);
             }
