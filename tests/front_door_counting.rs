@@ -13,7 +13,8 @@ use common::otlp::{int, span, text, trace_client, traces};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tonic::{Code, Request};
 
-const QUICK: &str = "timeout: 400ms, retry_on_failure: {initial_interval: 10ms, max_interval: 20ms}";
+const QUICK: &str = "timeout: 400ms, retry_on_failure: {initial_interval: 10ms, max_interval: 20ms}, \
+                     circuit_breaker: {open_min: 20ms, open_max: 40ms}";
 
 fn task(chain: i64) -> Span {
     span("process task", Duration::from_millis(250), vec![int("chain_id", chain), text("avs.outcome", "allow")])
