@@ -62,7 +62,7 @@ pub struct DestinationStatus {
     pub delivered_late: u64,
     /// Bytes queued or being sent.
     pub queue_bytes: u64,
-    /// Age of the oldest parcel that still waits.
+    /// Age of the oldest parcel that still waits, in memory or on disk (there, about).
     pub backlog_age: Option<Duration>,
     /// Consecutive failed attempts that speak against the destination (not those that refuse data); 0 when the last one
     /// succeeded.

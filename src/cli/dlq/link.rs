@@ -43,7 +43,9 @@ impl Desk {
                 Ok(Self { client: client(Link::Process(channel)), store: None })
             }
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
-                let store = open(storage).with_context(|| format!("nobody answers on {} and", socket.display()))?;
+                let store = open(storage).with_context(|| {
+                    format!("nobody answers on {} (a chainspan that is starting soon does), and", socket.display())
+                })?;
                 let required = config.destinations.iter().filter(|destination| destination.role == Role::Required);
                 let names = required.map(|destination| destination.name.clone()).collect();
                 let server = Api::server(letters::Desk::offline(store.clone(), names));
