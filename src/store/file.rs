@@ -9,7 +9,8 @@ use crate::store::fault::Fault;
 
 /// The name of the file.
 pub(super) const FILE: &str = "spill.db";
-/// The size of its pages. `salvage` relies on it: a file of another page size is not ours.
+/// The size of its pages. `salvage` relies on it: a file of another page size is not ours. With requests of 225 KB pages of
+/// 4 KiB take as many spans per second within the noise, and twice as long to salvage; the file is 2 % smaller.
 pub(super) const PAGE_SIZE: u32 = 16 << 10;
 /// What this program writes.
 pub(super) const VERSION: i64 = 2;

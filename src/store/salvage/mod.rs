@@ -136,10 +136,12 @@ impl Salvage<'_> {
         self.take(&head, &bytes, &body)
     }
 
-    /// The destination that was meant: one of those that others have, if a single byte makes the difference.
+    /// The destination that was meant: one of those that others have, if a single byte of the name or of its length makes the
+    /// difference.
     fn known(&self, name: String) -> String {
+        let differ = |other: &str| other.bytes().zip(name.bytes()).filter(|(one, two)| one != two).count();
         let close = |other: &&String| {
-            other.len() == name.len() && other.bytes().zip(name.bytes()).filter(|(one, two)| one != two).count() <= 1
+            if other.len() == name.len() { differ(other) <= 1 } else { other.starts_with(&name) }
         };
         self.destinations.iter().find(close).cloned().unwrap_or(name)
     }
