@@ -49,7 +49,6 @@ async fn full_and_healed(setup: Setup) {
     bed.kill().await.expect("it was alive");
     bed.start().await.expect("it starts without room");
     fill(&bed).await;
-    ready(&bed, false).await;
     // Full again and again, beside an agent that comes and goes.
     let load = bed.load(Shape { clients: 4, spans: 512, rate: None });
     for _ in 0..3 {
