@@ -241,22 +241,29 @@ async fn the_backlog_has_half_of_the_destination_beside_live_traffic() {
     accepted(&destination, 0, 20).await;
     assert!(destination.drain(soon()).await);
     drop(destination);
-    fault.restart().await;
-    fault.then([Act::Hold]);
+    fault.always(Act::Hold).restart().await;
     let spill_after = Duration::from_secs(60);
     let destination = start_with(config::Destination { spill_after, ..setup }, &store);
     fault.arrived(1).await;
     let receipts: Vec<_> = (100..120).map(|id| destination.hand_over(parcel(id, 1, "span"), soon())).collect();
-    fault.release(1);
+    let is_live = |request: &common::fault::Received| request.spans()[0] >= 100_u64.to_be_bytes().to_vec();
+    let mut order = Vec::new();
+    for seen in 1..=30 {
+        fault.arrived(seen).await;
+        order = fault.received().iter().map(is_live).collect();
+        // One is on its way, the live ones wait, and the disk has had the time to bring another one.
+        let live = 20 - order.iter().filter(|live| **live).count();
+        until(&destination, "read ahead", |status| status.queue_bytes >= (one * (1 + live + 1)) as u64).await;
+        fault.release(1);
+    }
+    fault.always(Act::Accept).release(1_000);
     for receipt in receipts {
         assert_eq!(receipt.await, Ok(()));
     }
     drained(&destination, &store).await;
     assert_each_once(&fault, 40);
-    let live = |request: &common::fault::Received| request.spans()[0] >= 100_u64.to_be_bytes().to_vec();
-    let order: Vec<bool> = fault.received().iter().skip(1).take(30).map(live).collect();
-    let share = order.iter().filter(|live| **live).count();
-    assert!((14..=16).contains(&share), "{share} of 30 are live: {order:?}");
+    let share = order.iter().skip(1).filter(|live| **live).count();
+    assert!((14..=15).contains(&share), "{share} of 29 are live: {order:?}");
 }
 
 /// A destination that is up for a moment and down for a moment, with several connections: whatever was promised arrives,
