@@ -3,37 +3,22 @@
 
 mod torture_support;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::Duration;
 
 use tempfile::TempDir;
 use torture_support::watch::count;
-use torture_support::{Bed, Setup, Shape};
+use torture_support::{Bed, Setup, Shape, preload};
 
 fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_chainspan"))
-}
-
-/// Builds the library; `None`, and a loud line, where that cannot be done.
-fn library(directory: &Path) -> Option<PathBuf> {
-    let library = directory.join("clock.so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/torture_support/clock.c");
-    let built = Command::new("cc").args(["-O1", "-shared", "-fPIC", "-o"]).arg(&library).arg(source).output();
-    match built {
-        Ok(output) if output.status.success() && cfg!(target_os = "linux") => Some(library),
-        other => {
-            eprintln!("NOT CHECKED: a jumping clock; the library that moves it cannot be built here: {other:?}");
-            None
-        }
-    }
 }
 
 /// During an outage the clock jumps by `seconds`, and the agent comes back: the backlog drains, no age is absurd, nothing is
 /// lost, nothing is given up.
 async fn jump(seconds: i64) {
     let directory = TempDir::with_prefix("chainspan-clock-").expect("a directory");
-    let Some(library) = library(directory.path()) else { return };
+    let Some(library) = preload::build("clock", directory.path()) else { return };
     let environment = vec![
         ("LD_PRELOAD".to_owned(), library.display().to_string()),
         ("CLOCK_JUMP_AFTER_MS".to_owned(), "1500".to_owned()),

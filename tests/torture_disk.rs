@@ -5,9 +5,10 @@ mod torture_support;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
 use torture_support::process::Process;
 use torture_support::tmpfs::Tmpfs;
-use torture_support::{Bed, Outcome, Setup, Shape, load};
+use torture_support::{Bed, Outcome, Setup, Shape, load, preload};
 
 fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_chainspan"))
@@ -48,7 +49,6 @@ async fn full_and_healed(setup: Setup) {
     bed.kill().await.expect("it was alive");
     bed.start().await.expect("it starts without room");
     fill(&bed).await;
-    ready(&bed, false).await;
     // Full again and again, beside an agent that comes and goes.
     let load = bed.load(Shape { clients: 4, spans: 512, rate: None });
     for _ in 0..3 {
@@ -89,6 +89,51 @@ async fn the_free_disk_floor_refuses_and_heals() {
     let Some(tmpfs) = Tmpfs::mount() else { return };
     let storage = Some("max_size_mib: 1024, min_free_mib: 4".to_owned());
     full_and_healed(Setup { directory: Some(tmpfs.directory()), storage, ..Setup::quick(program()) }).await;
+}
+
+/// Every write and every sync of the store ends with an I/O error for a while, again and again, and once the process is killed
+/// meanwhile: clients hear UNAVAILABLE and no OK that is not true, nothing crashes, and it heals by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_fails_refuses_and_heals() {
+    let directory = TempDir::with_prefix("chainspan-disk-").expect("a directory");
+    let Some(library) = preload::build("disk", directory.path()) else { return };
+    let trigger = directory.path().join("fail");
+    let environment = vec![
+        ("LD_PRELOAD".to_owned(), library.display().to_string()),
+        ("DISK_FAILS".to_owned(), trigger.display().to_string()),
+    ];
+    let mut bed = Bed::new(Setup { environment, ..Setup::quick(program()) }).expect("a bed");
+    bed.agent.go_down().await;
+    bed.start().await.expect("started");
+    let load = bed.load(Shape { clients: 4, spans: 64, rate: Some(8_000) });
+    for round in 0..4 {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        std::fs::write(&trigger, "").expect("written");
+        // From here on nothing can be kept; what was written before may still be on its way to its client.
+        fill(&bed).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let kept = bed.oracle.acknowledged();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(bed.oracle.acknowledged(), kept, "an OK for what is not on the disk");
+        if round == 1 {
+            bed.kill().await.expect("it was alive");
+        }
+        std::fs::remove_file(&trigger).expect("removed");
+        if round == 1 {
+            bed.start().await.expect("started");
+        }
+        let begin = Instant::now();
+        while bed.oracle.acknowledged() == kept {
+            assert!(begin.elapsed() < Duration::from_secs(30), "it takes nothing again");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    load.stop().await;
+    bed.agent.come_up().expect("the same port");
+    let (verdict, contents) = bed.verdict().await.expect("it drains");
+    eprintln!("{verdict}");
+    assert!(verdict.violations.is_empty(), "{:#?}", verdict.violations);
+    assert!(contents.letters.is_empty() && contents.set_aside == 0, "{:?}", contents.reasons());
 }
 
 /// A second process on the same directory ends with exit code 1 and says why; the first does not notice.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use torture_support::scenario::kills::{Plan, run};
+use torture_support::{Bed, Setup, Shape};
 
 fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_chainspan"))
@@ -34,4 +35,23 @@ async fn without_a_store_what_was_acknowledged_is_at_the_agent() {
     eprintln!("{report:#?}");
     assert!(report.verdict.violations.is_empty(), "{plan:?}: {:#?}", report.verdict.violations);
     assert!(report.verdict.acknowledged > 500, "the clients heard OK");
+}
+
+/// The judge is awake: when somebody throws the store away between two lives of the process, the verdict says what is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_thrown_away_does_not_go_unnoticed() {
+    let mut bed = Bed::new(Setup::quick(program())).expect("a bed");
+    bed.agent.go_down().await;
+    bed.start().await.expect("started");
+    let load = bed.load(Shape { clients: 2, spans: 16, rate: Some(2_000) });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    bed.kill().await.expect("it was alive");
+    std::fs::remove_dir_all(bed.directory()).expect("thrown away");
+    let kept = bed.oracle.acknowledged();
+    bed.agent.come_up().expect("the same port");
+    bed.start().await.expect("started");
+    load.stop().await;
+    let (verdict, _) = bed.verdict().await.expect("at rest");
+    assert!(kept > 0 && verdict.lost >= kept, "{kept} were kept: {verdict}");
+    assert!(verdict.violations.len() == 1 && verdict.violations[0].contains("are lost"), "{:?}", verdict.violations);
 }

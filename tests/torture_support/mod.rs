@@ -12,6 +12,7 @@ pub mod kept;
 pub mod load;
 pub mod numbers;
 pub mod oracle;
+pub mod preload;
 pub mod process;
 pub mod scenario;
 pub mod tmpfs;
