@@ -79,11 +79,13 @@ fn walk_only() -> Box<dyn FnMut()> {
     })
 }
 
+type Attributes<'a> = Vec<(&'a [u8], Value<'a>, AttributePlace)>;
+
 /// What the walk shows of each span.
 #[derive(Default)]
 struct Shown<'a> {
-    attributes: Vec<(&'a [u8], Value<'a>, AttributePlace)>,
-    spans: Vec<(SpanHead<'a>, Vec<(&'a [u8], Value<'a>, AttributePlace)>)>,
+    attributes: Attributes<'a>,
+    spans: Vec<(SpanHead<'a>, Attributes<'a>)>,
 }
 
 impl<'a> Visitor<'a> for Shown<'a> {

@@ -205,3 +205,57 @@ fn other_of_value(reader: &mut Reader<'_>, tag: u32, at: usize, paths: &Attribut
 fn other_of_list(reader: &mut Reader<'_>, tag: u32, at: usize, paths: &AttributePaths) -> Result<(), WireError> {
     reader.other(tag, at, paths.value, &[Field { number: 1, wire_type: LEN, path: paths.value }])
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::otlp::schema::SPAN_ATTRIBUTES;
+
+    /// Bytes that are nearly attributes: the usual shape, with any byte of it changed, cut off or followed by others.
+    fn nearly_attributes() -> impl Strategy<Value = Vec<u8>> {
+        let value = prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..130).prop_map(|text| {
+                let mut value = vec![0x0a, text.len() as u8];
+                value.extend(text);
+                value
+            }),
+            prop::collection::vec(any::<u8>(), 0..12).prop_map(|number| [vec![0x18], number].concat()),
+            any::<u64>().prop_map(|number| {
+                let mut value = vec![0x18];
+                prost::encoding::encode_varint(number, &mut value);
+                value
+            }),
+            any::<[u8; 8]>().prop_map(|number| [vec![0x21], number.to_vec()].concat()),
+            any::<u8>().prop_map(|flag| vec![0x10, flag]),
+            Just(Vec::new()),
+        ];
+        let key = prop::collection::vec(any::<u8>(), 0..130);
+        let change = prop::option::weighted(0.5, (any::<prop::sample::Index>(), any::<u8>()));
+        (key, value, change, prop::collection::vec(any::<u8>(), 0..4)).prop_map(|(key, value, change, more)| {
+            let message = [vec![0x0a, key.len() as u8], key, vec![0x12, value.len() as u8], value].concat();
+            let mut bytes = [vec![message.len() as u8], message, more].concat();
+            if let Some((at, byte)) = change {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            bytes
+        })
+    }
+
+    proptest! {
+        /// Whatever is taken for usual is what reading it field by field makes of it: same key, same value, same length.
+        #[test]
+        fn the_usual_shape_means_what_its_fields_mean(bytes in nearly_attributes()) {
+            if let Some(Usual { key, value, len }) = usual(&bytes) {
+                let mut reader = Reader::body(&bytes, "attribute").expect("small");
+                let (message, place) = reader.message("attribute").expect("as long as it says");
+                let read = read(message, &SPAN_ATTRIBUTES).expect("well-formed");
+                prop_assert_eq!((key, len, USUAL_KEY_AT), (read.key, place.end as usize, read.key_at));
+                // As text, for a NaN is not equal to itself.
+                prop_assert_eq!(format!("{value:?}"), format!("{:?}", read.value));
+            }
+        }
+    }
+}
