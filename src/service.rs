@@ -191,9 +191,9 @@ impl Service {
         self.destinations.iter().map(Destination::status).collect()
     }
 
-    /// Drains and stops, within the configured `shutdown_timeout`: not ready, no new request, requests in hand are
-    /// finished; what is left shortly before the deadline is written to the store or, where there is none, handed back to its
-    /// clients; then the doors close.
+    /// Drains and stops, within the configured `shutdown_timeout`: not ready, no new request. Requests in hand are finished
+    /// and counted; those that are not two seconds before the end are written to the store or, without one, go back to their clients. Then the open windows are sent,
+    /// what still waits is written to the store where there is one, and the doors close.
     ///
     /// # Errors
     ///
@@ -207,12 +207,17 @@ impl Service {
         self.destinations.iter().for_each(Destination::hurry);
         // With the last commit the open windows are complete; they need some of the time to be delivered.
         let last_commit = deadline.checked_sub(MEASURING.min(self.shutdown_timeout / 4)).unwrap_or(deadline);
-        let _ = timeout_at(last_commit, self.pipeline.idle()).await;
+        let mut left = None;
+        if timeout_at(last_commit, self.pipeline.idle()).await.is_err() {
+            // Answered later, they would be counted in windows that nobody sends any more.
+            left = let_go(&self.destinations).await;
+            let _ = timeout_at(deadline, self.pipeline.idle()).await;
+        }
         let measured = match self.measuring {
             Some(measuring) => measuring.flush(deadline).await,
             None => None,
         };
-        let left = drain(&self.destinations, Role::Required, deadline).await.into_iter().next();
+        let left = left.or(drain(&self.destinations, Role::Required, deadline).await.into_iter().next());
         // No promise was made for these: what they do not take now is discarded by design.
         for exporter in drain(&self.destinations, Role::Debug, deadline.min(Instant::now() + DEBUG_GRACE)).await {
             tracing::info!(exporter, "a debug destination was not there for the rest of its data");
@@ -243,6 +248,17 @@ impl Service {
         }
         Ok(())
     }
+}
+
+/// Has what is in hand written or handed back. The name of a destination for which something was handed back.
+async fn let_go(destinations: &[Destination]) -> Option<String> {
+    let mut name = None;
+    for destination in destinations.iter().filter(|destination| destination.role() == Role::Required) {
+        if destination.let_go().await {
+            name = Some(destination.name().to_owned());
+        }
+    }
+    name
 }
 
 /// Drains all destinations of `role` at the same time. The names of those that had to hand something back.

@@ -4,6 +4,7 @@
 mod common;
 
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::chainspan::{Chainspan, assert_conservation};
@@ -97,6 +98,27 @@ async fn with_the_destination_down_it_ends_in_time_and_says_so() {
     assert_come_again(sent.await.expect("no panic"));
     let log = chainspan.stderr();
     assert!(log.contains("otlp/datadog") && log.contains("shutdown_timeout"), "{log}");
+}
+
+/// A destination that would answer at the very end: by then the last window has left, so its request goes back to the client,
+/// uncounted, while there is still time to send that window.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_counted_any_more_is_handed_back() {
+    let fault = Arc::new(Fault::start().await);
+    fault.then([Act::Hold]);
+    let mut chainspan = Setup { shutdown_timeout: "8s", ..Setup::default() }.start(fault.address());
+    let sent = in_hand(&chainspan, &fault).await;
+    chainspan.signal("TERM");
+    let release = fault.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        release.release(1);
+    });
+    assert_come_again(sent.await.expect("no panic"));
+    assert_eq!(chainspan.ended().code(), Some(1), "{}", chainspan.stderr());
+    let measured = fault.received().into_iter().filter(|request| request.path.contains("MetricsService"));
+    let counted = measured.filter(|request| String::from_utf8_lossy(&request.body).contains("avs.gateway.operations"));
+    assert_eq!(counted.count(), 0);
 }
 
 /// A debug destination that is down is no reason to wait, nor to fail.

@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Store(Answer),
     /// An operator has moved dead letters.
     Moved(Moved),
+    /// Write what clients still wait for, or hand it back, and go on.
+    LetGo { done: oneshot::Sender<bool> },
     /// Finish what is in hand by `deadline`, then take nothing more.
     Drain { deadline: Instant, done: oneshot::Sender<bool> },
 }
@@ -188,6 +190,10 @@ impl Actor {
                 if let (Moved::Revived(_), Some(keeper)) = (moved, &mut self.keeper) {
                     keeper.backlog.rewind();
                 }
+            }
+            Command::LetGo { done } => {
+                // Whoever asked may have stopped waiting.
+                let _ = done.send(self.let_go(now));
             }
             Command::Drain { deadline, done } => {
                 self.clean |= self.draining.is_empty();

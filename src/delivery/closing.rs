@@ -73,6 +73,25 @@ impl Actor {
         once.into_iter().for_each(|ticket| _ = self.tickets.hand_back(ticket, Undelivered::Closed));
     }
 
+    /// Has everything written that clients still wait for or, without a store, hands it back; what is measured here goes on.
+    /// `true`: something was handed back.
+    pub(crate) fn let_go(&mut self, now: Instant) -> bool {
+        if self.keeper.is_some() {
+            self.spill(now, true);
+            self.ask(now);
+            return false;
+        }
+        let pieces =
+            self.queue.iter().chain(self.slots.iter().flat_map(|slot| &slot.work).flat_map(|batch| &batch.pieces));
+        let waiting: Vec<_> = pieces.map(|piece| piece.ticket).filter(|ticket| !self.tickets.once(*ticket)).collect();
+        let mut handed_back = false;
+        for ticket in waiting {
+            handed_back |= self.tickets.hand_back(ticket, Undelivered::Closed);
+        }
+        self.withdrawn |= handed_back;
+        handed_back
+    }
+
     /// Lets go of everything. `true`: something had to be handed back that its client was waiting for.
     fn give_up(&mut self, now: Instant) -> bool {
         let mut pieces: Vec<Piece> = Vec::new();

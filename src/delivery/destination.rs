@@ -276,6 +276,17 @@ impl Destination {
         let _ = self.0.inbox.send(Command::Hurry);
     }
 
+    /// Has everything written that clients still wait for or, without a store, hands it back as [`Undelivered::Closed`]. Goes
+    /// on with the rest, and takes more. `true`: something was handed back. Not for debug destinations, where nobody waits.
+    ///
+    /// [`Undelivered::Closed`]: super::Undelivered::Closed
+    pub async fn let_go(&self) -> bool {
+        let (done, finished) = oneshot::channel();
+        // Fails only when the runtime is shutting down: then nobody waits.
+        let _ = self.0.inbox.send(Command::LetGo { done });
+        finished.await.unwrap_or(false)
+    }
+
     /// Finishes what is in hand, until `deadline`. With a store, what is left shortly before that (at once, if the
     /// destination is being left alone) is written, and its clients hear OK. What is left then is handed back as
     /// [`Undelivered::Closed`], or discarded where nobody waits. Afterwards nothing more is taken. `true`: no client had to
