@@ -46,7 +46,6 @@ struct Shared {
     oracle: Arc<Oracle>,
     mood: Mutex<Mood>,
     requests: AtomicU64,
-    connections: AtomicU64,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -57,12 +56,7 @@ impl Agent {
     /// Starts a good one on a free port.
     pub fn start(oracle: Arc<Oracle>) -> std::io::Result<Self> {
         let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-        let shared = Shared {
-            oracle,
-            mood: Mutex::new(Mood::Good),
-            requests: AtomicU64::new(0),
-            connections: AtomicU64::new(0),
-        };
+        let shared = Shared { oracle, mood: Mutex::new(Mood::Good), requests: AtomicU64::new(0) };
         let agent = Self { address: listener.local_addr()?, shared: Arc::new(shared), running: Mutex::default() };
         agent.run(listener);
         Ok(agent)
@@ -81,11 +75,6 @@ impl Agent {
     /// Requests seen so far, whatever became of them.
     pub fn requests(&self) -> u64 {
         self.shared.requests.load(Ordering::Relaxed)
-    }
-
-    /// TCP connections seen so far.
-    pub fn connections(&self) -> u64 {
-        self.shared.connections.load(Ordering::Relaxed)
     }
 
     /// Whether it listens.
@@ -118,7 +107,6 @@ impl Agent {
             // Ends with this task, and takes the connections along.
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                shared.connections.fetch_add(1, Ordering::Relaxed);
                 connections.spawn(serve(stream, shared.clone()));
                 while connections.try_join_next().is_some() {}
             }

@@ -15,12 +15,14 @@ pub mod oracle;
 pub mod preload;
 pub mod process;
 pub mod scenario;
+pub mod setup;
 pub mod tmpfs;
 pub mod verdict;
 pub mod watch;
 
 pub use agent::{Agent, Mood};
-pub use bed::{Bed, Setup};
+pub use bed::Bed;
 pub use load::{Load, Shape};
 pub use oracle::{Oracle, Outcome};
+pub use setup::Setup;
 pub use verdict::Verdict;

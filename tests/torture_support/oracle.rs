@@ -2,7 +2,7 @@
 //! when something was done to the process or the agent. What that means is for [`super::verdict`] to say.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tonic::Code;
 
@@ -183,11 +183,6 @@ impl Oracle {
         acknowledged.map(|sent| u64::from(sent.spans)).sum()
     }
 
-    /// How many different spans the agent has.
-    pub fn at_the_agent(&self) -> u64 {
-        lock(&self.agent).spans.iter().filter(|arrival| arrival.times > 0).count() as u64
-    }
-
     /// Every trouble so far.
     pub fn troubles(&self) -> Vec<Trouble> {
         lock(&self.troubles).clone()
@@ -196,10 +191,5 @@ impl Oracle {
     /// Looks at what the agent took.
     pub fn with_arrivals<T>(&self, look: impl FnOnce(&Arrivals) -> T) -> T {
         look(&lock(&self.agent))
-    }
-
-    /// How long ago `moment` was.
-    pub fn since(&self, moment: Moment) -> Duration {
-        Duration::from_millis(u64::from(self.now().saturating_sub(moment)))
     }
 }

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::oracle::{Trouble, TroubleKind};
 use super::super::verdict::Verdict;
 use super::super::{Agent, Bed, Setup, Shape};
 
@@ -106,9 +105,4 @@ async fn live(agent: &Arc<Agent>, weather: Weather, life: Duration, random: &mut
         if agent.is_up() { agent.go_down().await } else { agent.come_up()? }
     }
     Ok(())
-}
-
-/// How many kills there were.
-pub fn count(troubles: &[Trouble]) -> usize {
-    troubles.iter().filter(|trouble| trouble.kind == TroubleKind::Kill).count()
 }
