@@ -133,11 +133,13 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let mut requests = JoinSet::new();
     loop {
         tokio::select! {
+            // First: nothing goes out any more, not even that a stream was reset, or the next request would come this way.
+            biased;
+            Ok(()) = cuts.changed() => return,
             next = connection.accept() => match next {
                 Some(Ok((request, respond))) => { requests.spawn(take(request, respond, (shared.clone(), opened), cut.clone())); }
                 _ => return,
             },
-            Ok(()) = cuts.changed() => return,
         }
     }
 }
