@@ -27,7 +27,7 @@ fn only(violations: &[String], text: &str) {
 #[test]
 fn spans_at_the_agent_or_among_the_dead_letters_are_in_order() {
     let oracle = acknowledged();
-    oracle.arrived(&[0, 1, 2, 3, 4, 6], 0);
+    oracle.arrived(&[0, 1, 2, 3, 4, 6], 0, 0);
     let verdict = Verdict::of(&oracle, &[5, 7]);
     assert!(verdict.violations.is_empty(), "{verdict:?}");
     assert_eq!((verdict.acknowledged, verdict.delivered, verdict.dead, verdict.lost), (8, 6, 2, 0));
@@ -36,12 +36,12 @@ fn spans_at_the_agent_or_among_the_dead_letters_are_in_order() {
 #[test]
 fn one_missing_span_is_a_violation_if_it_was_acknowledged() {
     let oracle = acknowledged();
-    oracle.arrived(&[0, 1, 2, 3, 4, 5, 6], 0);
+    oracle.arrived(&[0, 1, 2, 3, 4, 5, 6], 0, 0);
     only(&violations(&oracle, &[]), "1 acknowledged spans are lost: numbers 7 to 7");
     let (ticket, _) = oracle.sending(1);
     oracle.finished(ticket, Outcome::Failed(tonic::Code::Unavailable));
     only(&violations(&oracle, &[]), "1 acknowledged spans are lost");
-    oracle.arrived(&[7], 0);
+    oracle.arrived(&[7], 0, 0);
     assert!(violations(&oracle, &[]).is_empty(), "number 8 was not acknowledged");
 }
 
@@ -50,35 +50,45 @@ fn one_missing_span_is_a_violation_if_it_was_acknowledged() {
 fn a_repeat_is_a_violation_unless_it_was_in_flight() {
     let all = [0, 1, 2, 3, 4, 5, 6, 7];
     let unanswered = acknowledged();
-    unanswered.arrived(&all, 0);
-    unanswered.arrived(&all, 0);
+    unanswered.arrived(&all, 0, 0);
+    unanswered.arrived(&all, 0, 0);
     let verdict = Verdict::of(&unanswered, &[]);
     assert!(verdict.violations.is_empty() && verdict.repeated == 8, "{verdict:?}");
 
     let answered = acknowledged();
-    answered.arrived(&all, 0);
+    answered.arrived(&all, 0, 0);
     answered.answered(&all);
     // Longer ago than this moment, whatever the clock's grain.
     std::thread::sleep(std::time::Duration::from_millis(5));
-    answered.arrived(&[3], 0);
+    answered.arrived(&[3], 0, 0);
     only(&violations(&answered, &[]), "1 spans were sent again without a reason, such as number 3");
 
     let killed = acknowledged();
-    killed.arrived(&all, 0);
+    killed.arrived(&all, 0, 0);
     killed.answered(&all);
     killed.trouble(TroubleKind::Kill, killed.now());
-    killed.arrived(&[3], 0);
+    killed.arrived(&[3], 0, 0);
     let verdict = Verdict::of(&killed, &[]);
     assert!(verdict.violations.is_empty() && verdict.repeated == 1, "{verdict:?}");
+
+    // A kill long before, and the arrival on a connection of the next process: that explains nothing.
+    let alive = acknowledged();
+    alive.trouble(TroubleKind::Kill, alive.now());
+    std::thread::sleep(std::time::Duration::from_millis(60));
+    let opened = alive.now();
+    alive.arrived(&all, 0, opened);
+    alive.answered(&all);
+    alive.arrived(&[3], 0, opened);
+    only(&violations(&alive, &[]), "1 spans were sent again without a reason");
 }
 
 #[test]
 fn spans_that_nobody_sent_and_spans_that_died_although_they_arrived_are_violations() {
     let oracle = acknowledged();
-    oracle.arrived(&[0, 1, 2, 3, 4, 5, 6, 7, 99], 0);
+    oracle.arrived(&[0, 1, 2, 3, 4, 5, 6, 7, 99], 0, 0);
     only(&violations(&oracle, &[]), "1 spans arrived that nobody had sent");
     let oracle = acknowledged();
-    oracle.arrived(&[0, 1, 2, 3, 4, 5, 6, 7], 0);
+    oracle.arrived(&[0, 1, 2, 3, 4, 5, 6, 7], 0, 0);
     only(&violations(&oracle, &[7]), "1 spans are dead letters although the agent took them");
 }
 

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
 use super::numbers;
-use super::oracle::{Oracle, TroubleKind};
+use super::oracle::{Moment, Oracle, TroubleKind};
 
 /// How it behaves.
 #[derive(Clone, Debug)]
@@ -128,15 +128,18 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let mut builder = h2::server::Builder::new();
     builder.initial_window_size(4 << 20).initial_connection_window_size(8 << 20).max_frame_size(1 << 20);
     let Ok(mut connection) = builder.handshake::<_, Bytes>(stream).await else { return };
+    let opened = shared.oracle.now();
     let (cut, mut cuts) = watch::channel(());
     let mut requests = JoinSet::new();
     loop {
         tokio::select! {
+            // First: nothing goes out any more, not even that a stream was reset, or the next request would come this way.
+            biased;
+            Ok(()) = cuts.changed() => return,
             next = connection.accept() => match next {
-                Some(Ok((request, respond))) => { requests.spawn(take(request, respond, shared.clone(), cut.clone())); }
+                Some(Ok((request, respond))) => { requests.spawn(take(request, respond, (shared.clone(), opened), cut.clone())); }
                 _ => return,
             },
-            Ok(()) = cuts.changed() => return,
         }
     }
 }
@@ -144,7 +147,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
 async fn take(
     request: http::Request<h2::RecvStream>,
     mut respond: h2::server::SendResponse<Bytes>,
-    shared: Arc<Shared>,
+    (shared, opened): (Arc<Shared>, Moment),
     cut: watch::Sender<()>,
 ) {
     let mut stream = request.into_body();
@@ -171,7 +174,7 @@ async fn take(
     if let Some(code) = refused {
         return refuse(&mut respond, code, "the agent does not want this");
     }
-    shared.oracle.arrived(&numbers.ours, numbers.strange);
+    shared.oracle.arrived(&numbers.ours, numbers.strange, opened);
     match mood {
         Mood::HalfReset if turn % 2 == 1 => {
             cut.send_replace(());

@@ -62,6 +62,8 @@ pub struct Arrival {
     pub answered: bool,
     /// When the last one was.
     pub at: Moment,
+    /// When the connection that it came on was opened.
+    pub opened: Moment,
 }
 
 /// An arrival of a span that had arrived before.
@@ -132,8 +134,8 @@ impl Oracle {
         lock(&self.clients).sent[ticket.0].outcome = Some(outcome);
     }
 
-    /// The agent takes `numbers`.
-    pub fn arrived(&self, numbers: &[u64], strange: u64) {
+    /// The agent takes `numbers`, on a connection that was opened at `opened`.
+    pub fn arrived(&self, numbers: &[u64], strange: u64, opened: Moment) {
         let at = self.now();
         let sent = lock(&self.clients).next;
         let mut agent = lock(&self.agent);
@@ -151,7 +153,7 @@ impl Oracle {
             if before.times > 0 {
                 agent.repeats.push(Repeat { number, before, at });
             }
-            agent.spans[index] = Arrival { times: before.times.saturating_add(1), answered: false, at };
+            agent.spans[index] = Arrival { times: before.times.saturating_add(1), answered: false, at, opened };
         }
     }
 

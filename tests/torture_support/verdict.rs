@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::oracle::{Moment, Oracle, Outcome, Repeat, Trouble};
+use super::oracle::{Arrival, Moment, Oracle, Outcome, Repeat, Trouble};
 
 /// What was in flight when something was done to the process or the agent had arrived at most so long before, in
 /// milliseconds. A record that was delivered is forgotten by the store a moment later, in the next transaction; the window
 /// is what a slow machine may need for that.
 pub const WINDOW: Moment = 2_000;
 
-/// What was on the wire when the process was killed is read a moment later, in milliseconds: the agent takes it, and answers
-/// somebody who is not there any more.
-pub const LATE: Moment = 500;
+/// A connection may have been made so long, in milliseconds, before the agent accepts it.
+pub const ACCEPTED: Moment = 50;
 
 /// What became of all spans.
 #[derive(Clone, Debug, Default)]
@@ -99,9 +98,7 @@ impl Verdict {
         self.repeated = repeats.len() as u64;
         let mut first = None;
         for repeat in repeats.iter().filter(|repeat| repeat.before.answered) {
-            let arrived = repeat.before.at;
-            let within = |trouble: &&Trouble| arrived <= trouble.to + LATE && trouble.from <= repeat.at;
-            let nearest = troubles.iter().filter(within).map(|trouble| trouble.from.saturating_sub(arrived)).min();
+            let nearest = troubles.iter().filter_map(|trouble| distance(repeat, trouble)).min();
             match nearest {
                 Some(distance) if distance <= WINDOW => self.widest = self.widest.max(distance),
                 other => {
@@ -126,6 +123,19 @@ impl Verdict {
     pub fn or_bail(self) -> anyhow::Result<Self> {
         anyhow::ensure!(self.violations.is_empty(), "{}\n{self}", self.violations.join("\n"));
         Ok(self)
+    }
+}
+
+/// How long before `trouble` the arrival was that is repeated; `None`: they have nothing to do with each other. What was on
+/// the wire when the process was killed is read a moment later: the agent answers somebody who is not there any more.
+fn distance(repeat: &Repeat, trouble: &Trouble) -> Option<Moment> {
+    let Arrival { at, opened, .. } = repeat.before;
+    if trouble.from > repeat.at {
+        None
+    } else if at <= trouble.to {
+        Some(trouble.from.saturating_sub(at))
+    } else {
+        (opened <= trouble.from + ACCEPTED).then_some(0)
     }
 }
 
