@@ -317,9 +317,18 @@ fn series_are_enough_for_every_chain() {
     let good =
         |gateway: String| assert_eq!(mistakes(&with("gateway: {}", &gateway)), Vec::<String>::new(), "{gateway}");
     good(format!("gateway: {{max_series: {}}}", needed(64)));
+    let with_calls = |labels: usize| (4 * needed(labels)).div_ceil(3);
+    good(format!("gateway: {{span_metrics: true, max_series: {}}}", with_calls(64)));
     good(format!("gateway: {{max_series: {}, max_chains: 3, chains: {{1: {{}}, 10: {{}}}}}}", needed(5)));
     for (gateway, least, named, others, at) in [
         (format!("{{max_series: {}}}", needed(64) - 1), needed(64), 0, 64, "9:25: connectors.gateway.max_series"),
+        (
+            format!("{{span_metrics: true, max_series: {}}}", with_calls(64) - 1),
+            with_calls(64),
+            0,
+            64,
+            "9:45: connectors.gateway.max_series",
+        ),
         ("{max_chains: 10000}".to_owned(), needed(10_000), 0, 10_000, "9:25: connectors.gateway.max_chains"),
         (
             format!("{{chains: {{1: {{}}}}, max_chains: 0, max_series: {}}}", needed(1) - 1),

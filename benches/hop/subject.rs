@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::bodies::Shape;
-use crate::chainspan::Chainspan;
+use crate::chainspan::{Chainspan, DIRECTORY};
 use crate::load::{Load, Outcome};
 use crate::process::{self, Role};
 use crate::{Plan, bodies};
@@ -132,9 +132,11 @@ processors: {{chain: {{}}}}
 connectors: {{gateway: {{max_series: {max_series}}}}}
 exporters:
 {exporters}  prometheus: {{endpoint: 127.0.0.1:0}}
-extensions: {{health_check: {{endpoint: 127.0.0.1:0}}}}
+extensions:
+  health_check: {{endpoint: 127.0.0.1:0}}
+  file_storage: {{directory: {DIRECTORY}/store}}
 service:
-  extensions: [health_check]
+  extensions: [health_check, file_storage]
   telemetry: {{logs: {{level: info, encoding: json}}}}
   pipelines:
     traces: {{receivers: [otlp], processors: [chain], exporters: [gateway, {names}]}}

@@ -1,6 +1,6 @@
 //! Limits that must fit each other: each is in range by itself, but together they could not keep what they promise.
 
-use crate::red::Metric;
+use crate::red::{Metric, series_of_calls, with_calls};
 
 /// What other requests may hold while the largest one is being tagged, MiB.
 const OTHERS_MIB: u64 = 8;
@@ -24,20 +24,22 @@ pub(super) fn memory(request: u64, limit: u64) -> Result<(), String> {
 }
 
 /// Whether `max_series` leaves room for every series of last resort, one per metric and chain label: `red` keeps them
-/// free from the start, but no more than half of all series.
+/// free from the start, but no more than half of all series. With `span_metrics` a part of them belongs to calls.
 ///
 /// # Errors
 /// What to change. With fewer, somebody who invents names could leave a chain without any series.
-pub(super) fn series(named: usize, max_chains: usize, max_series: usize) -> Result<(), String> {
+pub(super) fn series(named: usize, max_chains: usize, max_series: usize, span_metrics: bool) -> Result<(), String> {
     // "other" and "unknown" are labels too.
     let labels = named.saturating_add(max_chains).saturating_add(2);
     let least = labels.saturating_mul(2 * Metric::COUNT);
-    if max_series >= least {
+    let (calls, and_calls) = if span_metrics { (series_of_calls(max_series), ", and span_metrics") } else { (0, "") };
+    if max_series - calls >= least {
         return Ok(());
     }
+    let least = if span_metrics { with_calls(least) } else { least };
     Err(format!(
         "{max_series} series (max_series) are too few for {named} named chains and {max_chains} others (max_chains), each with \
-         an overflow series for each of {} metrics; raise max_series to {least}, or lower max_chains",
+         an overflow series for each of {} metrics{and_calls}; raise max_series to {least}, or lower max_chains",
         Metric::COUNT
     ))
 }

@@ -103,7 +103,7 @@ pub(super) fn gateway(section: Section<'_>) -> Gateway {
         instance: section.or("instance", default.instance, Field::truth),
         span_metrics: section.or("span_metrics", default.span_metrics, Field::truth),
     };
-    if let Err(why) = limits::series(gateway.chains.len(), gateway.max_chains, gateway.max_series)
+    if let Err(why) = limits::series(gateway.chains.len(), gateway.max_chains, gateway.max_series, gateway.span_metrics)
         && let Some(field) = ["max_series", "max_chains", "chains"].into_iter().find_map(|key| section.get(key))
     {
         field.problem(why);

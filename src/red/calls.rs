@@ -14,6 +14,7 @@ use std::sync::Arc;
 use hashbrown::{Equivalent, HashMap};
 
 pub(super) use places::Places;
+pub use places::{series_of_calls, with_calls};
 
 use super::bounds::{Bounds, SECONDS};
 use super::histogram::FixedHistogram;

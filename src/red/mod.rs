@@ -42,7 +42,7 @@ use std::time::Duration;
 
 pub use books::ChainState;
 pub use bounds::{Bounds, decimal};
-pub use calls::{CALL_METRICS, Call, CallKey, CallMetric, Calls, SpanKind, StatusCode};
+pub use calls::{CALL_METRICS, Call, CallKey, CallMetric, Calls, SpanKind, StatusCode, series_of_calls, with_calls};
 pub use catalogue::{Attribute, Entry, Instrument, Metric};
 pub use health::{Cause, Health, Thresholds};
 pub use histogram::{DurationHistogram, FixedHistogram};
@@ -128,7 +128,7 @@ impl Red {
             health: settings.health,
             chain_health: settings.chain_health,
         };
-        let of_calls = if settings.span_metrics { settings.max_series / 4 } else { 0 };
+        let of_calls = if settings.span_metrics { series_of_calls(settings.max_series) } else { 0 };
         Self {
             registry: Registry::new(settings.chains.into_iter(), settings.max_chains, settings.max_series - of_calls)
                 .with_calls(of_calls),

@@ -20,6 +20,9 @@ use super::http_get::{self, Answer};
 /// Generous: a loaded machine is no reason to fail.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Stands in a configuration for a directory that is gone after the test.
+pub const DIRECTORY: &str = "@directory@";
+
 /// A running `chainspan run`. It is killed when this is dropped.
 pub struct Chainspan {
     child: Child,
@@ -50,7 +53,7 @@ impl Chainspan {
     fn spawn(yaml: &str) -> io::Result<Self> {
         let directory = TempDir::with_prefix("chainspan-")?;
         let config = directory.path().join("collector-config.yaml");
-        std::fs::write(&config, yaml)?;
+        std::fs::write(&config, yaml.replace(DIRECTORY, &directory.path().display().to_string()))?;
         let mut child = Command::new(program())
             .arg("run")
             .arg("--config")

@@ -12,6 +12,16 @@ use crate::red::labels::ChainLabel;
 /// A key is two series: the count and the durations.
 const SERIES: usize = 2;
 
+/// How many of `max_series` series belong to calls when they are counted.
+pub fn series_of_calls(max_series: usize) -> usize {
+    max_series / 4
+}
+
+/// The least `max_series` that leaves `series` to everything else.
+pub fn with_calls(series: usize) -> usize {
+    series.saturating_mul(4).div_ceil(3)
+}
+
 /// Admission of keys. What has been admitted stays until it is given back; what was turned away shares one key per chain.
 #[derive(Debug)]
 pub(in crate::red) struct Places {
