@@ -19,7 +19,7 @@ pub fn series_of_calls(max_series: usize) -> usize {
 
 /// The least `max_series` that leaves `series` to everything else.
 pub fn with_calls(series: usize) -> usize {
-    series.saturating_mul(4).div_ceil(3)
+    series.saturating_sub(1).saturating_mul(4) / 3 + 1
 }
 
 /// Admission of keys. What has been admitted stays until it is given back; what was turned away shares one key per chain.
