@@ -70,7 +70,7 @@ pub enum ServiceError {
     },
     /// The store could not be opened.
     #[error("extensions.file_storage: {0}")]
-    Store(#[from] StoreError),
+    Store(StoreError),
     /// Dead letters could not be made accessible.
     #[error("extensions.file_storage: {0}")]
     Socket(#[from] admin::SocketError),
@@ -276,7 +276,7 @@ async fn open_store(storage: config::FileStorage) -> Result<Store, ServiceError>
     let config::FileStorage { directory, max_bytes, min_free_bytes } = storage;
     let settings = store::Settings { directory, max_bytes, min_free_bytes };
     let opened = tokio::task::spawn_blocking(move || Store::open(settings)).await;
-    Ok(opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?)
+    opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())).map_err(ServiceError::Store)
 }
 
 async fn bind(

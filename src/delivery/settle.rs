@@ -20,7 +20,7 @@ impl Actor {
     /// Takes note of an attempt's end.
     pub(crate) fn settle(&mut self, index: usize, end: Finished, now: Instant) {
         let slot = &mut self.slots[index];
-        slot.link = end.link;
+        (slot.link, slot.sending) = (end.link, None);
         self.breaker.ended(index);
         let Some(mut batch) = slot.work.pop() else { return };
         let failure = match end.outcome {

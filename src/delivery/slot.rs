@@ -43,12 +43,13 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// The attempt's end, if it has come.
+    /// The attempt's end, if it has come: to be settled before anything is polled again. Until then the batch counts as being
+    /// on its way, for another attempt may end at the same moment, and what that means must not touch this one.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Finished> {
-        let Some(sending) = &mut self.sending else { return Poll::Pending };
-        let finished = std::task::ready!(sending.future.as_mut().poll(cx));
-        self.sending = None;
-        Poll::Ready(finished)
+        match &mut self.sending {
+            Some(sending) => sending.future.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
     }
 
     /// Whether anything of its work is left.
