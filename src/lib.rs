@@ -12,10 +12,10 @@
 //! | [`telemetry`] | logs, and our own counters through the `metrics` facade |
 //! | [`config`] | `collector-config.yaml` as types |
 //! | [`store`] | what must survive the process: spilled requests and dead letters in one SQLite file |
-//! | [`delivery`] | one destination each: coalescing, sending, retry |
+//! | [`delivery`] | one destination each: coalescing, sending, retry, breaker, spilling, dead letters |
 //! | [`pipeline`] | the one place where a request is walked, tagged, handed over, made safe and committed |
 //! | [`receiver`] | the gRPC door |
-//! | [`export`] | metrics out: Prometheus text |
+//! | [`export`] | metrics out: Prometheus, OTLP |
 //! | [`admin`] | health, status and dead letters |
 //! | [`service`] | puts the rooms together and runs them until told to stop |
 //! | [`sim`] | simulated gateways whose ground truth is known |

@@ -59,7 +59,7 @@ pub struct Service {
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
     /// An address could not be bound.
-    #[error("{component}: cannot listen on {address}: {source}")]
+    #[error("{component}: cannot listen on {address}")]
     Bind {
         /// Component name.
         component: &'static str,
@@ -73,7 +73,7 @@ pub enum ServiceError {
     Store(StoreError),
     /// Dead letters could not be made accessible.
     #[error("extensions.file_storage: {0}")]
-    Socket(#[from] admin::SocketError),
+    Socket(admin::SocketError),
     /// A destination could not be set up.
     #[error(transparent)]
     Destination(#[from] DestinationError),
@@ -145,7 +145,7 @@ impl Service {
         let measuring = red.clone().map(|red| Measuring::start(red, pusher));
         if let (Some(store), Some(storage)) = (&store, &config.file_storage) {
             let desk = admin::Desk::running(store.clone(), &destinations);
-            state.open_letters(admin::Socket::bind(&storage.directory, desk)?);
+            state.open_letters(admin::Socket::bind(&storage.directory, desk).map_err(ServiceError::Socket)?);
         }
         // The one time that it is set.
         let _ = opened.set(Opened { destinations: destinations.clone(), store: store.clone() });
@@ -192,8 +192,9 @@ impl Service {
     }
 
     /// Drains and stops, within the configured `shutdown_timeout`: not ready, no new request. Requests in hand are finished
-    /// and counted; those that are not two seconds before the end are written to the store or, without one, go back to their clients. Then the open windows are sent,
-    /// what still waits is written to the store where there is one, and the doors close.
+    /// and counted; those that are not two seconds before the end are written to the store or, without one, go back to their
+    /// clients. Then the open windows are sent, what still waits is written to the store where there is one, and the doors
+    /// close.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! One destination each: coalescing, sending, retry. What is handed over here is bytes with a span count; nothing in
+//! One destination each: coalescing, sending, retry, breaker, spilling, dead letters. What is handed over here is bytes with a span count; nothing in
 //! here looks at what a span means.
 //!
 //! ```text
