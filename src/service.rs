@@ -19,7 +19,7 @@ use crate::config::{self, Config, Gateway, Role};
 use crate::delivery::{Destination, DestinationError, DestinationStatus};
 use crate::export::{otlp::Pusher, prometheus};
 use crate::pipeline::{Budget, Parts, Pipeline, unix_nano};
-use crate::receiver::{self, ReceiverError};
+use crate::receiver;
 use crate::red::{self, Red, Snapshot};
 use crate::store::{self, Store, StoreError};
 use crate::telemetry::Telemetry;
@@ -49,7 +49,7 @@ pub struct Service {
     stop_receiving: watch::Sender<bool>,
     /// Set when nobody needs to look any more.
     stop_showing: watch::Sender<bool>,
-    receiver: JoinHandle<Result<(), ReceiverError>>,
+    receiver: JoinHandle<()>,
     admin: JoinHandle<Result<(), AdminError>>,
     prometheus: Option<JoinHandle<()>>,
     measuring: Option<Measuring>,
@@ -77,9 +77,6 @@ pub enum ServiceError {
     /// A destination could not be set up.
     #[error(transparent)]
     Destination(#[from] DestinationError),
-    /// The receiver ended with an error.
-    #[error(transparent)]
-    Receiver(#[from] ReceiverError),
     /// The health server ended with an error.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -156,7 +153,7 @@ impl Service {
         let settings = config.receiver.clone();
         let door = pipeline.clone();
         let receiver = tokio::spawn(async move {
-            receiver::serve(grpc, door, &settings, &telemetry, readiness, until(receiving)).await
+            receiver::serve(grpc, door, &settings, &telemetry, readiness, until(receiving)).await;
         });
         advance(&lifecycle, Phase::Running);
         Ok(Self {
@@ -227,7 +224,7 @@ impl Service {
             let _ = timeout_at(end, measured).await;
         }
         // Connections of clients who keep theirs open: they have had their GOAWAY and their answers.
-        let received = timeout_at(end, self.receiver).await;
+        let _ = timeout_at(end, self.receiver).await;
         self.stop_showing.send_replace(true);
         if let Some(prometheus) = self.prometheus {
             let _ = timeout_at(end, prometheus).await;
@@ -240,9 +237,6 @@ impl Service {
         }
         if let Some(destination) = left {
             return Err(ServiceError::NotDrained { destination, timeout: self.shutdown_timeout });
-        }
-        if let Ok(Ok(result)) = received {
-            result?;
         }
         if let Ok(Ok(result)) = shown {
             result?;

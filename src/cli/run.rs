@@ -38,21 +38,15 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     };
     telemetry::logs::init(config.logs.level, config.logs.encoding)?;
     tracing::info!(config = %source, version = super::VERSION, "starting");
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers())
-        .enable_all()
-        .build()
-        .context("cannot start threads")?;
+    // One thread carries all requests: at about a million spans a second it is faster than any gateway, nothing that it
+    // does waits for another, and a sidecar should not spread over a machine that belongs to its gateway. What takes long
+    // (large requests, pages for Prometheus, the disk, health) has threads of its own. docs/performance.md has the figures.
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")?;
     let result = runtime.block_on(serve(config));
     // A second signal must end the process at once, whatever a task is waiting for.
     runtime.shutdown_background();
     result
-}
-
-/// One thread a core, four at most: at about a million spans a second per thread the network is full before the fifth
-/// would have work, and a sidecar should not spread over a machine that belongs to its gateways.
-fn workers() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from).clamp(1, 4)
 }
 
 async fn serve(config: Config) -> anyhow::Result<ExitCode> {

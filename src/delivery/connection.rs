@@ -1,9 +1,14 @@
 //! One HTTP/2 connection to a destination, one request at a time. A connection that failed, timed out or was left in the
 //! middle of a request is torn down at once, and with it every byte it still held.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Buf;
 use h2::client::{Builder, Connection, SendRequest};
 use h2::{Ping, PingPong};
 use tokio::net::TcpStream;
@@ -19,12 +24,16 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// What we are ready to receive: answers are small.
 const WINDOW: u32 = 1 << 20;
 const MAX_HEADERS: u32 = 64 << 10;
+/// A message beyond this goes out in several DATA frames: HTTP/2's default limit of a frame, which the agent keeps.
+const ONE_FRAME: usize = 16 << 10;
 
 /// An open connection. Dropped while `idle`, it says goodbye; dropped otherwise, it is cut.
 #[derive(Debug)]
 pub(crate) struct Link {
     requests: SendRequest<Rope>,
     driver: AbortHandle,
+    /// The message in flight takes several frames.
+    long: Arc<AtomicBool>,
     idle: bool,
 }
 
@@ -36,6 +45,7 @@ impl Link {
             .map_err(|error| Failure::transport(format!("cannot connect to {authority}: {error}")))?;
         let broken = |error: String| Failure::transport(format!("{authority} does not speak HTTP/2: {error}"));
         stream.set_nodelay(true).map_err(|error| broken(error.to_string()))?;
+        let socket = stream.as_fd().try_clone_to_owned().map_err(|error| broken(error.to_string()))?;
         let (requests, connection) = Builder::new()
             .enable_push(false)
             .initial_window_size(WINDOW)
@@ -44,8 +54,9 @@ impl Link {
             .handshake(stream)
             .await
             .map_err(|error| broken(error.to_string()))?;
-        let driver = tokio::spawn(drive(connection)).abort_handle();
-        Ok(Self { requests, driver, idle: false })
+        let long = Arc::new(AtomicBool::new(false));
+        let driver = tokio::spawn(drive(connection, socket, long.clone())).abort_handle();
+        Ok(Self { requests, driver, long, idle: false })
     }
 
     /// Waits until a request may be sent. An error means that the connection ended while it lay idle.
@@ -61,6 +72,7 @@ impl Link {
         message: Rope,
     ) -> Result<impl Future<Output = Result<http::Response<h2::RecvStream>, h2::Error>> + use<>, h2::Error> {
         self.idle = false;
+        self.long.store(message.remaining() > ONE_FRAME, Ordering::Relaxed);
         let (response, mut body) = self.requests.send_request(request, false)?;
         body.send_data(message, true)?;
         Ok(response)
@@ -69,6 +81,7 @@ impl Link {
     /// The answer has been read to its end: the connection may be used again.
     pub(crate) fn rest(&mut self) {
         self.idle = true;
+        self.long.store(false, Ordering::Relaxed);
     }
 }
 
@@ -80,12 +93,33 @@ impl Drop for Link {
     }
 }
 
-async fn drive(mut connection: Connection<TcpStream, Rope>) {
+/// h2 writes every DATA frame by itself. While a long message goes out, the system holds segments back until they are full or
+/// the driver has written all that it can; otherwise each frame would be sent, received and acknowledged on its own.
+async fn drive(mut connection: Connection<TcpStream, Rope>, socket: OwnedFd, long: Arc<AtomicBool>) {
     let Some(pings) = connection.ping_pong() else { return };
+    let io = poll_fn(|cx| {
+        let hold = long.load(Ordering::Relaxed) && cork(&socket, true);
+        let ended = Pin::new(&mut connection).poll(cx);
+        if hold {
+            cork(&socket, false);
+        }
+        ended
+    });
     tokio::select! {
-        _ = connection => {}
+        _ = io => {}
         () = keep_alive(pings) => {}
     }
+}
+
+/// `TCP_CORK` of tcp(7). Without it everything works, only slower.
+#[cfg(target_os = "linux")]
+fn cork(socket: &OwnedFd, hold: bool) -> bool {
+    rustix::net::sockopt::set_tcp_cork(socket, hold).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn cork(_: &OwnedFd, _: bool) -> bool {
+    false
 }
 
 /// Ends when a ping stays unanswered.

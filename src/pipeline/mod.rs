@@ -42,6 +42,9 @@ use rules::Rules;
 use tally::Counters;
 use work::{Loan, Room};
 
+/// Bytes above which a request is walked on a thread of its own, half a millisecond of work: others must not wait for it.
+const LARGE: usize = 1024 * 1024;
+
 /// The most that a request gives up of its time so that its answer comes in time.
 const LONGEST_MARGIN: Duration = Duration::from_millis(500);
 
@@ -189,7 +192,11 @@ impl Pipeline {
         }
         let now = Instant::now();
         let deadline = deadline.map_or(now + inner.unasked, |deadline| deadline.min(now + inner.patience));
-        let mut prepared = inner.prepare(signal, body, now)?;
+        let mut prepared = if body.len() > LARGE {
+            self.prepare_aside(signal, body, now).await?
+        } else {
+            inner.prepare(signal, body, now)?
+        };
         match inner.deliver(signal, &prepared, deadline).await {
             Ok(()) => {
                 inner.commit(signal, &mut prepared, now);
@@ -199,6 +206,16 @@ impl Pipeline {
                 inner.refused[signal as usize].increment(u64::from(prepared.items));
                 Err(refusal)
             }
+        }
+    }
+
+    async fn prepare_aside(&self, signal: Signal, body: Bytes, now: Instant) -> Result<Prepared, Refusal> {
+        let pipeline = self.clone();
+        match tokio::task::spawn_blocking(move || pipeline.0.prepare(signal, body, now)).await {
+            Ok(prepared) => prepared,
+            Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
+            // The runtime is shutting down.
+            Err(_) => Err(Refusal::shutting_down()),
         }
     }
 }

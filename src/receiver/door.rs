@@ -1,17 +1,15 @@
 //! The one HTTP/2 service: which request it is, what is checked in which order, and what is answered.
 
-use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body::Body;
 use tokio::time::Instant;
 use tonic::Code;
-use tonic::body::Body;
 
 use super::body::{Allowance, Framed, IDLE, TOTAL, read_message};
 use super::deadline;
@@ -22,6 +20,17 @@ use super::status::Fault;
 use super::tally::Tally;
 use crate::delivery::Signal;
 use crate::pipeline::Pipeline;
+
+/// The body of a request, as HTTP/2 receives it.
+pub(super) trait RequestBody:
+    Body<Data = Bytes, Error: Into<tonic::codegen::StdError> + Display> + Unpin + Send + 'static
+{
+}
+
+impl<B> RequestBody for B where
+    B: Body<Data = Bytes, Error: Into<tonic::codegen::StdError> + Display> + Unpin + Send + 'static
+{
+}
 
 /// Answers every request of every connection. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -48,7 +57,8 @@ impl Door {
         self.0.draining.store(true, Ordering::Relaxed);
     }
 
-    async fn answer(self, request: Request<Body>) -> Response<Reply> {
+    /// Answers one request.
+    pub(super) async fn answer<B: RequestBody>(self, request: Request<B>) -> Response<Reply> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
         let Some(signal) = Signal::ALL.into_iter().find(|signal| signal.grpc_path() == path) else {
@@ -72,11 +82,11 @@ impl Door {
     }
 
     /// Whatever is not an Export method.
-    async fn elsewhere(self, request: Request<Body>) -> Response<Reply> {
+    async fn elsewhere<B: RequestBody>(self, request: Request<B>) -> Response<Reply> {
         match request.uri().path() {
             // A watch that began now would only hold up the drain.
             health::WATCH if self.0.draining.load(Ordering::Relaxed) => refused(&Fault::Draining),
-            health::CHECK | health::WATCH => self.0.health.clone().answer(request).await,
+            health::CHECK | health::WATCH => self.0.health.clone().answer(request.map(tonic::body::Body::new)).await,
             path => refused(&Fault::UnknownMethod(path.to_owned())),
         }
     }
@@ -84,7 +94,7 @@ impl Door {
 
 impl Inner {
     /// From the headers to the pipeline's answer.
-    async fn take(&self, signal: Signal, parts: &Parts, body: Body) -> Result<(), Fault> {
+    async fn take<B: RequestBody>(&self, signal: Signal, parts: &Parts, body: B) -> Result<(), Fault> {
         // Credentials are checked here, before anything of the body is read.
         let encoding = encoding(parts)?;
         if self.draining.load(Ordering::Relaxed) {
@@ -152,30 +162,17 @@ fn refused(fault: &Fault) -> Response<Reply> {
     response
 }
 
-impl tower_service::Service<Request<Body>> for Door {
-    type Response = Response<Reply>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Reply>, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let door = self.clone();
-        Box::pin(async move { Ok(door.answer(request).await) })
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::sync::Mutex;
 
-    use bytes::Bytes;
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
     use http_body_util::Full;
     use tonic_types::StatusExt;
-    use tower_service::Service;
 
     use super::*;
     use crate::pipeline::{self, Budget};
@@ -186,10 +183,10 @@ mod tests {
         Door::new(Pipeline::new(pipeline::Parts::bare(Budget::new(1 << 20), Telemetry::new())), 1 << 20, tally, health)
     }
 
-    async fn call(door: &mut Door, path: &str) -> tonic::Status {
+    async fn call(door: &Door, path: &str) -> tonic::Status {
         let request = Request::post(path).header(header::CONTENT_TYPE, "application/grpc");
-        let body = Body::new(Full::new(Bytes::from_static(&[0; 5])));
-        let response = door.call(request.body(body).unwrap()).await.unwrap();
+        let body = Full::new(Bytes::from_static(&[0; 5]));
+        let response = door.clone().answer(request.body(body).unwrap()).await;
         tonic::Status::from_header_map(response.headers()).unwrap_or_else(|| tonic::Status::ok(""))
     }
 
@@ -197,13 +194,13 @@ mod tests {
     /// it is told when to come again, not cut off.
     #[tokio::test]
     async fn a_request_that_crosses_goaway_is_told_when_to_come_again() {
-        let mut door = door(Tally::new(&Telemetry::default()));
+        let door = door(Tally::new(&Telemetry::default()));
         for signal in Signal::ALL {
-            assert_eq!(call(&mut door, signal.grpc_path()).await.code(), Code::Ok);
+            assert_eq!(call(&door, signal.grpc_path()).await.code(), Code::Ok);
         }
         door.drain();
         for path in Signal::ALL.map(Signal::grpc_path).into_iter().chain([health::WATCH]) {
-            let status = call(&mut door, path).await;
+            let status = call(&door, path).await;
             assert_eq!(status.code(), Code::Unavailable, "{path}");
             assert!(status.get_details_retry_info().is_some(), "{path}");
         }
@@ -236,14 +233,13 @@ mod tests {
             }
             metrics::Counter::from_arc(Arc::new(Noted(counted.clone(), format!("{signal} {code}"))))
         });
-        let mut door = door(tally);
-        let request =
-            |path: &str, body| Request::post(path).header(header::CONTENT_TYPE, "application/grpc").body(body).unwrap();
-        let given_up = door.call(request(Signal::Logs.grpc_path(), Body::new(Never)));
+        let door = door(tally);
+        let request = |path: &str| Request::post(path).header(header::CONTENT_TYPE, "application/grpc");
+        let given_up = door.clone().answer(request(Signal::Logs.grpc_path()).body(Never).unwrap());
         assert!(tokio::time::timeout(std::time::Duration::ZERO, given_up).await.is_err());
         let nonsense = Full::new(Bytes::from_static(&[9, 0, 0, 0, 0]));
-        door.call(request(Signal::Traces.grpc_path(), Body::new(nonsense))).await.unwrap();
-        call(&mut door, Signal::Metrics.grpc_path()).await;
+        door.clone().answer(request(Signal::Traces.grpc_path()).body(nonsense).unwrap()).await;
+        call(&door, Signal::Metrics.grpc_path()).await;
         assert_eq!(*counted.lock().unwrap(), ["logs CANCELLED", "traces INTERNAL"]);
     }
 }

@@ -5,16 +5,16 @@
 //! (`inflate`), and handed to [`Pipeline::accept`], whose answer is the client's (`status` is the table of answers).
 //! Nothing here looks inside a message.
 //!
-//! **Why our own framing.** The transport is tonic's (hyper and h2); its message decoding is not used. It gathers every
-//! message into a buffer of its own, where we can hand on the bytes as HTTP/2 received them. It knows nothing of a memory
-//! budget: it reserves what a client announces. It answers OUT_OF_RANGE to messages beyond its limit, which OTLP clients
-//! send again for ever. A unary call is a 5-byte prefix and a message: the code that replaces it is smaller than the
-//! code that would work around it.
+//! **Why our own framing.** The transport is hyper's and h2's, as under tonic; tonic's server is not used. Its message
+//! decoding gathers every message into a buffer of its own, where we can hand on the bytes as HTTP/2 received them. It
+//! knows nothing of a memory budget: it reserves what a client announces. It answers OUT_OF_RANGE to messages beyond its
+//! limit, which OTLP clients send again for ever. And each of its layers boxes every request once more. A unary call is a
+//! 5-byte prefix and a message: the code that replaces it is smaller than the code that would work around it.
 //!
 //! **Memory.** Bodies are counted in the budget as they arrive. What is not counted, per connection: one HTTP/2 frame
-//! that is still arriving (`MAX_FRAME_BYTES`, 256 KiB), and `max_concurrent_streams` header lists of at most
-//! `MAX_HEADER_BYTES` (16 KiB). DATA that waits to be read is at most `CONNECTION_WINDOW` (2 MiB); every stream is read
-//! as soon as it has data, so this only fills while all workers are busy. The number of connections is bounded by the
+//! that is still arriving (`MAX_FRAME_BYTES`, 256 KiB), what was read ahead (`socket`, 16 KiB), and
+//! `max_concurrent_streams` header lists of at most `MAX_HEADER_BYTES` (16 KiB). DATA that waits to be read is at most
+//! `CONNECTION_WINDOW` (2 MiB); every stream is read as soon as it has data, so this only fills while the thread is busy. The number of connections is bounded by the
 //! process's limit of open files; when it is reached, accepting pauses, and nothing else does. A client that does not
 //! answer pings for `PING_EVERY` + `PING_PATIENCE` is disconnected, also one that stops in the middle of a frame.
 //!
@@ -22,51 +22,29 @@
 //! pipeline has not answered for.
 
 mod body;
+mod connections;
 mod deadline;
 mod door;
 mod health;
 mod incoming;
 mod inflate;
 mod reply;
+mod socket;
 mod status;
 mod tally;
 
 use std::future::Future;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
-use tonic::transport::Server;
 
 use self::door::Door;
 use self::health::Health;
-use self::incoming::Incoming;
 use self::tally::Tally;
 use crate::admin::Readiness;
 use crate::config;
 use crate::pipeline::Pipeline;
 use crate::telemetry::Telemetry;
-
-/// Largest HTTP/2 frame we ask for: a request of 512 spans comes in one piece and is not copied together.
-const MAX_FRAME_BYTES: u32 = 256 * 1024;
-/// How much a client may send on one stream before we have read it.
-const STREAM_WINDOW: u32 = 1024 * 1024;
-/// How much a client may send on one connection before we have read it.
-const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
-/// Largest header list of a request. Tokens fit; nothing else is long.
-const MAX_HEADER_BYTES: u32 = 16 * 1024;
-/// How often a client is asked whether it is still there.
-const PING_EVERY: Duration = Duration::from_secs(30);
-/// How long it may take to answer.
-const PING_PATIENCE: Duration = Duration::from_secs(20);
-
-/// The gRPC server ended otherwise than by being told to.
-#[derive(Debug, thiserror::Error)]
-#[error("the gRPC receiver stopped: {source}")]
-pub struct ReceiverError {
-    #[from]
-    source: tonic::transport::Error,
-}
 
 /// Serves OTLP over gRPC on `listener` until `shutdown` completes, then refuses new requests (UNAVAILABLE with
 /// RetryInfo, GOAWAY), finishes those in hand, and returns when the last connection is closed. How long that may take is
@@ -79,33 +57,22 @@ pub async fn serve(
     telemetry: &Telemetry,
     readiness: watch::Receiver<Readiness>,
     shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), ReceiverError> {
+) {
     let (health, reporter) = Health::new();
     let door = Door::new(pipeline, settings.max_request_bytes, Tally::new(telemetry), health);
     let (tell, told) = oneshot::channel::<()>();
-    let signal = {
-        let door = door.clone();
-        async move {
-            shutdown.await;
-            door.drain();
-            let _ = tell.send(());
-        }
+    let signal = async {
+        shutdown.await;
+        door.drain();
+        // Nobody listens any more when the server has ended.
+        let _ = tell.send(());
     };
-    let server = Server::builder()
-        .max_concurrent_streams(settings.max_concurrent_streams)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_frame_size(MAX_FRAME_BYTES)
-        .http2_max_header_list_size(MAX_HEADER_BYTES)
-        .http2_keepalive_interval(Some(PING_EVERY))
-        .http2_keepalive_timeout(Some(PING_PATIENCE))
-        .serve_with_incoming_shutdown(door, Incoming::new(listener), signal);
     let drained = async {
         // An error means that the server has ended, and we with it.
         let _ = told.await;
     };
     tokio::select! {
-        ended = server => Ok(ended?),
+        () = connections::serve(listener, door.clone(), settings.max_concurrent_streams, signal) => {}
         never = reporter.follow(readiness, drained) => match never {},
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct Receiver {
     pub(crate) budget: Budget,
     pub(crate) readiness: watch::Sender<Readiness>,
     stop: Option<oneshot::Sender<()>>,
-    served: JoinHandle<Result<(), receiver::ReceiverError>>,
+    served: JoinHandle<()>,
 }
 
 impl Receiver {
@@ -52,7 +52,7 @@ impl Receiver {
             let shutdown = async move {
                 let _ = stopped.await;
             };
-            receiver::serve(listener, pipeline, &settings, &Telemetry::default(), ready, shutdown).await
+            receiver::serve(listener, pipeline, &settings, &Telemetry::default(), ready, shutdown).await;
         });
         Self { address, budget, readiness, stop: Some(stop), served }
     }
@@ -62,7 +62,7 @@ impl Receiver {
     }
 
     pub(crate) async fn drained(self) {
-        within(self.served).await.unwrap().unwrap();
+        within(self.served).await.unwrap();
     }
 
     /// Waits until nothing of the budget is taken.
