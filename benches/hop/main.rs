@@ -15,7 +15,7 @@
 //! | `HOP_PEERS` | | `1`: `all` means the last three as well |
 //! | `CHAINSPAN_PEERS_DIR` | `target/peers`, `~/.cache/chainspan-peers` | where those are (`tests/peers/README.md`) |
 //! | `HOP_FRAME_KIB` | 256 | largest HTTP/2 frame into relay and prost; chainspan asks for 256, tonic's default is 16 |
-//! | `HOP_SCALE` | | `1`: the tables of `scale` instead, about a minute and a half |
+//! | `HOP_SCALE` | | `1`: the tables of `scale` instead, about a minute |
 //! | `HOP_STEADY` | | `30m`: so many minutes of one load, a line a minute, instead |
 //! | `CHAINSPAN_BIN` | this build | another chainspan, to compare two commits |
 //! | `HOP_OUT` | `target/hop.json` | where the figures go |

@@ -1,8 +1,8 @@
 //! Collectors of other people as subjects: where they are, and how each is told to forward what it gets to the sink.
 //!
 //! Each runs with its defaults but for this: it sends without compression, as everything here does; it takes requests of up
-//! to 64 MiB; and the Collector waits when its queue is full, because with the default it would refuse what comes then.
-//! Both answer before they have delivered; so they are by default.
+//! to 64 MiB; and the Collector waits when its queue is full, because by default it would refuse what comes then.
+//! Both answer before they have delivered, which is their default too.
 
 use std::error::Error;
 use std::net::SocketAddr;

@@ -122,10 +122,10 @@ pub(crate) fn print(cells: &[Cell], failures: &[Failure], sizes: &[usize]) {
             row.median_of(|c| c.requests_out_per_in),
         );
     }
-    for failure in failures {
-        println!("\nround {}: {failure}", failure.round);
-    }
     println!();
+    for failure in failures {
+        println!("round {}: {failure}", failure.round);
+    }
     for (what, value, goal) in goals(cells, &rows) {
         let digits = if goal < 0.2 { 3 } else { 2 };
         let met = if value <= goal { "met   " } else { "MISSED" };

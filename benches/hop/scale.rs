@@ -37,6 +37,10 @@ fn usual(name: impl Into<String>) -> Variant {
     }
 }
 
+fn many(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Every table.
 pub(crate) fn tables() -> Vec<Table> {
     let counted = |name: &str, chains, services, operations| {
@@ -48,7 +52,7 @@ pub(crate) fn tables() -> Vec<Table> {
     let connected = |connections| Variant {
         connections,
         shape: Shape::usual(16, true),
-        ..usual(format!("{connections} connections, 16 spans"))
+        ..usual(format!("{}, 16 spans", many(connections, "connection")))
     };
     let compressed = |inward: &str, outward: &'static str| {
         let encoding = match inward {
@@ -61,7 +65,7 @@ pub(crate) fn tables() -> Vec<Table> {
     };
     let sent_to = |destinations| {
         let settings = Settings { destinations, ..Settings::default() };
-        Variant { settings, ..usual(format!("{destinations} destinations")) }
+        Variant { settings, ..usual(many(destinations, "destination")) }
     };
     vec![
         Table {

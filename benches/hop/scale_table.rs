@@ -42,19 +42,21 @@ fn print(table: &Table, all: &[Result<Measured, Box<dyn Error>>]) {
     let baseline = all.get(table.baseline).and_then(|measured| measured.as_ref().ok()).map(cpu);
     let against = |own: f64, other: Option<f64>| other.map_or("–".to_owned(), |other| format!("{:.2}", own / other));
     let name = table.variants.get(table.baseline).map_or("", |variant| &variant.name);
+    let relay = |text: &str| if table.with_relay { format!(" {text} |") } else { String::new() };
     println!(
-        "\n| {} | CPU ns/span | × {name} | × relay, same load | k spans/s | series | idle MiB | peak MiB |",
-        table.what
+        "\n| {} | CPU ns/span | × {name} |{} k spans/s | series | idle MiB | peak MiB |",
+        table.what,
+        relay("× relay, same load")
     );
-    println!("|---|--:|--:|--:|--:|--:|--:|--:|");
+    println!("|---|--:|--:|{}--:|--:|--:|--:|", if table.with_relay { "--:|" } else { "" });
     for (variant, measured) in table.variants.iter().zip(all) {
         match measured {
             Ok(measured) => println!(
-                "| {} | {:.0} | {} | {} | {:.0} | {:.0} | {:.1} | {:.1} |",
+                "| {} | {:.0} | {} |{} {:.0} | {:.0} | {:.1} | {:.1} |",
                 variant.name,
                 cpu(measured),
                 against(cpu(measured), baseline),
-                against(cpu(measured), measured.relay_ns_per_span),
+                relay(&against(cpu(measured), measured.relay_ns_per_span)),
                 measured.stretch.spans_per_second / 1e3,
                 measured.series,
                 measured.stretch.idle_mib,
