@@ -11,25 +11,37 @@
 //! | `HOP_RATE` | 50000 | spans per second |
 //! | `HOP_CONNECTIONS` | 8 | one request in flight on each |
 //! | `HOP_SIZES` | 512,16 | spans per request |
-//! | `HOP_SUBJECTS` | all | `proxy`, `chainspan-tagged`, `relay`, `chainspan-untagged`, `prost` |
+//! | `HOP_SUBJECTS` | all | `proxy`, `chainspan-tagged`, `relay`, `chainspan-untagged`, `prost`; `rotel`, `collector`, `collector-spanmetrics` |
+//! | `HOP_PEERS` | | `1`: `all` means the last three as well |
+//! | `CHAINSPAN_PEERS_DIR` | `target/peers`, `~/.cache/chainspan-peers` | where those are (`tests/peers/README.md`) |
 //! | `HOP_FRAME_KIB` | 256 | largest HTTP/2 frame into relay and prost; chainspan asks for 256, tonic's default is 16 |
-//! | `HOP_SCALE` | | `1`: the tables of `scale` instead, about two minutes |
+//! | `HOP_SCALE` | | `1`: the tables of `scale` instead, about a minute |
 //! | `HOP_STEADY` | | `30m`: so many minutes of one load, a line a minute, instead |
 //! | `CHAINSPAN_BIN` | this build | another chainspan, to compare two commits |
 //! | `HOP_OUT` | `target/hop.json` | where the figures go |
 
+mod arrivals;
 mod bodies;
+mod cell;
 #[path = "../../tests/common/chainspan.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod chainspan;
 #[path = "../../tests/common/http_get.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod http_get;
+mod limits;
 mod load;
+mod ours;
+#[path = "../../tests/common/peer.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod peer;
+mod peers;
 mod process;
 mod report;
 mod roles;
 mod scale;
+mod scale_table;
+mod steady;
 mod subject;
 mod wire;
 
@@ -38,8 +50,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use cell::Cell;
 use process::Role;
-use subject::{Cell, Subject};
+use report::Failure;
+use subject::Subject;
 
 /// What is run, and for how long.
 pub(crate) struct Plan {
@@ -63,6 +77,7 @@ impl Plan {
         if let Some(odd) = wanted.iter().find(|w| **w != "all" && !Subject::ALL.iter().any(|s| s.name() == **w)) {
             return Err(format!("HOP_SUBJECTS: there is no {odd:?}").into());
         }
+        let peers = setting("HOP_PEERS", 0_u8)? == 1;
         Ok(Self {
             rounds: setting("HOP_ROUNDS", 3)?,
             time: Duration::from_secs_f64(setting("HOP_SECONDS", 1.0)?),
@@ -73,7 +88,7 @@ impl Plan {
             sizes: sizes.split(',').map(str::parse).collect::<Result<_, _>>()?,
             subjects: Subject::ALL
                 .into_iter()
-                .filter(|s| wanted.iter().any(|w| *w == "all" || *w == s.name()))
+                .filter(|s| wanted.iter().any(|w| *w == s.name() || (*w == "all" && (peers || !s.is_peer()))))
                 .collect(),
             out: std::env::var_os("HOP_OUT").map_or(out, PathBuf::from),
         })
@@ -99,6 +114,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     let plan = Plan::from_environment()?;
+    limits::raise_open_files();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(&plan))
 }
 
@@ -111,19 +127,20 @@ async fn run(plan: &Plan) -> Result<(), Box<dyn Error>> {
         plan.rounds,
         plan.connections,
         plan.spans_per_second,
-        cells_in_all as f64 * subject::seconds_per_cell(plan),
+        cells_in_all as f64 * cell::seconds_per_cell(plan),
     );
     println!("spans:   {:.0} bytes each, tagged; {:.0} untagged", bodies::span_bytes(true), bodies::span_bytes(false));
     if std::env::var_os("HOP_SCALE").is_some() {
-        return scale::run(plan).await;
+        return scale_table::run(plan).await;
     }
     if let Ok(text) = std::env::var("HOP_STEADY") {
         let minutes = text.strip_suffix('m').and_then(|minutes| minutes.parse::<f64>().ok());
         let minutes = minutes.ok_or("HOP_STEADY: write minutes, as in 30m")?;
-        return scale::steady(Duration::from_secs_f64(minutes * 60.0)).await;
+        return steady::run(Duration::from_secs_f64(minutes * 60.0)).await;
     }
     let mut sink = Role::start("sink", None)?;
     let mut cells: Vec<Cell> = Vec::new();
+    let mut failures: Vec<Failure> = Vec::new();
     for round in 0..plan.rounds {
         for &size in &plan.sizes {
             let mut subjects = plan.subjects.clone();
@@ -131,16 +148,25 @@ async fn run(plan: &Plan) -> Result<(), Box<dyn Error>> {
                 subjects.reverse();
             }
             for subject in subjects {
-                let cell = subject::measure(plan, &mut sink, subject, size, round)
-                    .await
-                    .map_err(|e| format!("{}, {size} spans a request: {e}", subject.name()))?;
-                eprintln!("round {round}: {:18} {size:>4} spans {:>7.0} ns/span", cell.subject, cell.cpu_ns_per_span);
-                cells.push(cell);
+                match cell::measure(plan, &mut sink, subject, size, round).await {
+                    Ok(cell) => {
+                        let name = cell.subject;
+                        eprintln!("round {round}: {name:21} {size:>4} spans {:>7.0} ns/span", cell.cpu_ns_per_span);
+                        cells.push(cell);
+                    }
+                    // Other people's programs may be missing or fail; the rest is worth having without them.
+                    Err(error) if subject.is_peer() => {
+                        let failure = Failure { round, subject: subject.name(), spans: size, error: error.to_string() };
+                        eprintln!("round {round}: {failure}");
+                        failures.push(failure);
+                    }
+                    Err(error) => return Err(format!("{}, {size} spans a request: {error}", subject.name()).into()),
+                }
             }
         }
     }
-    report::print(&cells, &plan.sizes);
-    report::write(&plan.out, &header, &cells, &plan.sizes)?;
+    report::print(&cells, &failures, &plan.sizes);
+    report::write(&plan.out, &header, &cells, &failures, &plan.sizes)?;
     println!("\nevery figure of every round: {}", plan.out.display());
     Ok(())
 }

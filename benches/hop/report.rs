@@ -1,12 +1,30 @@
 //! The table for people and `target/hop.json` for programs.
 
 use std::error::Error;
+use std::fmt;
 use std::path::Path;
 use std::process::Command;
 
+use serde::Serialize;
 use serde_json::json;
 
-use crate::subject::{Cell, Subject};
+use crate::cell::Cell;
+use crate::subject::Subject;
+
+/// A peer that could not be measured in one round with one size of request.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Failure {
+    pub(crate) round: usize,
+    pub(crate) subject: &'static str,
+    pub(crate) spans: usize,
+    pub(crate) error: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {} spans a request: NOT MEASURED: {}", self.subject, self.spans, self.error)
+    }
+}
 
 /// One line of the table: medians over the rounds.
 struct Row<'a> {
@@ -80,7 +98,7 @@ pub(crate) fn header() -> Vec<String> {
 }
 
 /// Prints the table, then how it stands against the budget of the specification.
-pub(crate) fn print(cells: &[Cell], sizes: &[usize]) {
+pub(crate) fn print(cells: &[Cell], failures: &[Failure], sizes: &[usize]) {
     println!();
     println!(
         "| subject | spans a request | CPU ns/span | × relay (min–max) | k spans/s | idle MiB | peak MiB | p50 ms | p99 ms | requests out per in |"
@@ -105,8 +123,13 @@ pub(crate) fn print(cells: &[Cell], sizes: &[usize]) {
         );
     }
     println!();
+    for failure in failures {
+        println!("round {}: {failure}", failure.round);
+    }
     for (what, value, goal) in goals(cells, &rows) {
-        println!("{} {what}: {value:.2}, goal ≤ {goal:.2}", if value <= goal { "met   " } else { "MISSED" });
+        let digits = if goal < 0.2 { 3 } else { 2 };
+        let met = if value <= goal { "met   " } else { "MISSED" };
+        println!("{met} {what}: {value:.digits$}, goal ≤ {goal:.digits$}");
     }
 }
 
@@ -131,6 +154,12 @@ fn goals(cells: &[Cell], rows: &[Row<'_>]) -> Vec<(String, f64, f64)> {
         if row.spans == 512 && row.subject == Subject::Untagged && !prost.is_empty() {
             goals.push((format!("{name}, CPU × prost"), median(prost), 1.0 / 3.0));
         }
+        for (peer, goal) in [(Subject::CollectorSpanmetrics, 1.0 / 8.0), (Subject::Rotel, 1.0 / 12.0)] {
+            let peers = ratios(peer, |c| c.cpu_ns_per_span);
+            if row.spans == 512 && !peers.is_empty() {
+                goals.push((format!("{name}, CPU × {}", peer.name()), median(peers), goal));
+            }
+        }
         let added = ratios(Subject::Relay, |c| c.p99_ms)
             .iter()
             .zip(&row.cells)
@@ -146,7 +175,13 @@ fn goals(cells: &[Cell], rows: &[Row<'_>]) -> Vec<(String, f64, f64)> {
 }
 
 /// Writes everything to `path`, each cell of each round.
-pub(crate) fn write(path: &Path, header: &[String], cells: &[Cell], sizes: &[usize]) -> Result<(), Box<dyn Error>> {
+pub(crate) fn write(
+    path: &Path,
+    header: &[String],
+    cells: &[Cell],
+    failures: &[Failure],
+    sizes: &[usize],
+) -> Result<(), Box<dyn Error>> {
     let rows = rows(cells, sizes);
     let medians: Vec<_> = rows
         .iter()
@@ -168,7 +203,7 @@ pub(crate) fn write(path: &Path, header: &[String], cells: &[Cell], sizes: &[usi
         .into_iter()
         .map(|(what, value, goal)| json!({"what": what, "value": value, "goal": goal, "met": value <= goal}))
         .collect();
-    let all = json!({"header": header, "medians": medians, "goals": goals, "cells": cells});
+    let all = json!({"header": header, "medians": medians, "goals": goals, "failures": failures, "cells": cells});
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory)?;
     }

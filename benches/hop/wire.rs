@@ -75,7 +75,7 @@ pub(crate) trait Handler: Clone + Send + Sync + 'static {
 /// A future that a tower service returns.
 type Answer<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
-/// Serves a [`Handler`] for every path.
+/// Serves a [`Handler`] for [`EXPORT`]. Whatever comes by another path (metrics of a peer) is taken and not looked at.
 #[derive(Clone)]
 pub(crate) struct BytesService<H>(pub(crate) H);
 
@@ -95,8 +95,22 @@ impl<H: Handler> Service<http::Request<tonic::body::Body>> for BytesService<H> {
                 .max_decoding_message_size(MAX_MESSAGE)
                 .accept_compressed(CompressionEncoding::Gzip)
                 .accept_compressed(CompressionEncoding::Zstd);
-            Ok(grpc.unary(Unary(handler), request).await)
+            Ok(if request.uri().path() == EXPORT {
+                grpc.unary(Unary(handler), request).await
+            } else {
+                grpc.unary(Unary(Discard), request).await
+            })
         })
+    }
+}
+
+/// Answers at once and does nothing.
+#[derive(Clone)]
+struct Discard;
+
+impl Handler for Discard {
+    async fn handle(self, _: Bytes) -> Result<Bytes, Status> {
+        Ok(Bytes::new())
     }
 }
 
