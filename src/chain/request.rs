@@ -15,8 +15,8 @@ const KEEP_TRACES: usize = 16 * 1024;
 #[derive(Default)]
 pub struct RequestTraces {
     states: std::collections::HashMap<u128, u64, DefaultHashBuilder>,
-    /// The spans of a trace mostly come one after the other.
-    last: Option<(u128, ChainId)>,
+    /// The spans of a trace mostly come one after the other: the last one's trace, and its state.
+    last: Option<(u128, u64)>,
 }
 
 impl RequestTraces {
@@ -32,21 +32,23 @@ impl RequestTraces {
     #[inline]
     pub fn note(&mut self, id: &[u8; 16], chain: ChainId) {
         let id = u128::from_be_bytes(*id);
-        if self.last != Some((id, chain)) {
-            self.last = Some((id, chain));
-            self.insert(id, chain);
+        // What is ambiguous stays so.
+        if self.last.is_none_or(|(last, state)| last != id || (state != chain.get() && state != AMBIGUOUS)) {
+            self.last = Some((id, self.insert(id, chain)));
         }
     }
 
-    fn insert(&mut self, id: u128, chain: ChainId) {
+    /// The state of the trace from now on.
+    fn insert(&mut self, id: u128, chain: ChainId) -> u64 {
         match self.states.entry(id) {
-            Entry::Vacant(entry) => {
-                entry.insert(chain.get());
+            Entry::Vacant(entry) => *entry.insert(chain.get()),
+            Entry::Occupied(entry) => {
+                let state = entry.into_mut();
+                if *state != chain.get() {
+                    *state = AMBIGUOUS;
+                }
+                *state
             }
-            Entry::Occupied(mut entry) if *entry.get() != chain.get() => {
-                entry.insert(AMBIGUOUS);
-            }
-            Entry::Occupied(_) => {}
         }
     }
 

@@ -33,11 +33,19 @@ const MANY_KEYS: usize = 2_048;
 /// A key by its offsets in the body.
 type Place = (u32, u32);
 
+/// What tells most keys apart: beginning and end, in full for keys of up to 16 bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Ends {
+    first: u64,
+    last: u64,
+}
+
 /// A key of the request.
 #[derive(Clone, Copy)]
 struct Known<'a> {
     /// Empty: the slot is free.
     key: &'a [u8],
+    ends: Ends,
     /// Offset of the last span that had it.
     span: u32,
     meaning: Meaning,
@@ -55,7 +63,7 @@ pub(super) struct Keys<'a> {
 
 impl<'a> Keys<'a> {
     pub(super) fn new() -> Self {
-        let free = Known { key: &[], span: 0, meaning: Meaning::NONE };
+        let free = Known { key: &[], ends: Ends { first: 0, last: 0 }, span: 0, meaning: Meaning::NONE };
         Self { known: [free; KNOWN], slots: [(0, 0); SLOTS], span: 0, duplicate: false, crowded: false }
     }
 
@@ -70,14 +78,15 @@ impl<'a> Keys<'a> {
     /// Takes in `key`, which stands at offset `at` of `body`. What it means, by `ask` where it is met for the first time.
     #[inline(always)]
     pub(super) fn see(&mut self, body: &[u8], key: &'a [u8], at: u32, ask: impl FnOnce() -> Meaning) -> Meaning {
-        let hash = hash(key);
+        let ends = Ends::of(key);
+        let hash = ends.hash(key.len());
         let known = &mut self.known[hash % KNOWN];
-        if same(known.key, key) && !key.is_empty() {
+        if known.ends == ends && same(known.key, key) && !key.is_empty() {
             self.duplicate |= known.span == self.span;
             known.span = self.span;
             return known.meaning;
         }
-        self.see_other(body, key, at, hash, ask)
+        self.see_other(body, key, at, ends, ask)
     }
 
     /// The same for a key that does not stand in its first slot.
@@ -87,9 +96,10 @@ impl<'a> Keys<'a> {
         body: &[u8],
         key: &'a [u8],
         at: u32,
-        hash: usize,
+        ends: Ends,
         ask: impl FnOnce() -> Meaning,
     ) -> Meaning {
+        let hash = ends.hash(key.len());
         // A slot that was taken stays taken: a key is here from its first time on, or never.
         for probe in 0..KNOWN_PROBES {
             let known = &mut self.known[(hash + probe) % KNOWN];
@@ -97,7 +107,7 @@ impl<'a> Keys<'a> {
                 break;
             }
             if known.key.is_empty() {
-                *known = Known { key, span: self.span, meaning: ask() };
+                *known = Known { key, ends, span: self.span, meaning: ask() };
                 return known.meaning;
             }
             if known.key == key {
@@ -128,17 +138,10 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// Whether two keys are the same; most are longer than eight bytes and much shorter than what a call is worth.
+/// Whether two keys with the same ends are the same.
 #[inline(always)]
 fn same(one: &[u8], other: &[u8]) -> bool {
-    if one.len() != other.len() {
-        return false;
-    }
-    let (Some(one_last), Some(other_last)) = (one.last_chunk::<8>(), other.last_chunk::<8>()) else {
-        return one == other;
-    };
-    one_last == other_last
-        && one.as_chunks::<8>().0.iter().zip(other.as_chunks::<8>().0).all(|(one, other)| one == other)
+    one.len() == other.len() && (one.len() <= 16 || one[8..one.len() - 8] == other[8..one.len() - 8])
 }
 
 #[inline(always)]
@@ -146,18 +149,25 @@ fn is_at(body: &[u8], place: Place, key: &[u8]) -> bool {
     body.get(place.0 as usize..place.1 as usize) == Some(key)
 }
 
-/// Length, beginning and end of a key tell most keys apart.
-#[inline(always)]
-fn hash(key: &[u8]) -> usize {
-    let ends = if let (Some(first), Some(last)) = (key.first_chunk(), key.last_chunk()) {
-        u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29)
-    } else if let (Some(first), Some(last)) = (key.first_chunk(), key.last_chunk()) {
-        u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
-    } else {
-        key.iter().fold(0, |all, byte| all << 8 | u64::from(*byte))
-    };
-    // The upper bits of the product depend on all the lower bits; nine of them number the slots.
-    ((ends ^ key.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 55) as usize
+impl Ends {
+    #[inline(always)]
+    fn of(key: &[u8]) -> Self {
+        if let (Some(first), Some(last)) = (key.first_chunk(), key.last_chunk()) {
+            Self { first: u64::from_le_bytes(*first), last: u64::from_le_bytes(*last) }
+        } else if let (Some(first), Some(last)) = (key.first_chunk(), key.last_chunk()) {
+            Self { first: u32::from_le_bytes(*first).into(), last: u32::from_le_bytes(*last).into() }
+        } else {
+            Self { first: key.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)), last: 0 }
+        }
+    }
+
+    /// Of a key of `len` bytes.
+    #[inline(always)]
+    fn hash(self, len: usize) -> usize {
+        // The upper bits of the product depend on all the lower bits; nine of them number the slots.
+        let mixed = self.first ^ self.last.rotate_left(29) ^ len as u64;
+        (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 55) as usize
+    }
 }
 
 /// The same question with a larger table and hashes that nobody can foresee. A span with more keys than the table holds
