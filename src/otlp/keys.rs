@@ -91,14 +91,7 @@ impl<'a> Keys<'a> {
 
     /// The same for a key that does not stand in its first slot.
     #[inline(never)]
-    fn see_other(
-        &mut self,
-        body: &[u8],
-        key: &'a [u8],
-        at: u32,
-        ends: Ends,
-        ask: impl FnOnce() -> Meaning,
-    ) -> Meaning {
+    fn see_other(&mut self, body: &[u8], key: &'a [u8], at: u32, ends: Ends, ask: impl FnOnce() -> Meaning) -> Meaning {
         let hash = ends.hash(key.len());
         // A slot that was taken stays taken: a key is here from its first time on, or never.
         for probe in 0..KNOWN_PROBES {
@@ -141,7 +134,19 @@ impl<'a> Keys<'a> {
 /// Whether two keys with the same ends are the same.
 #[inline(always)]
 fn same(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len() && (one.len() <= 16 || one[8..one.len() - 8] == other[8..one.len() - 8])
+    one.len() == other.len()
+        && match one.len() {
+            ..=16 => true,
+            17..=32 => inner(one) == inner(other),
+            _ => one == other,
+        }
+}
+
+/// The eight bytes after the first eight and the eight before the last: all that the ends do not cover of a key of 17 to 32
+/// bytes.
+#[inline(always)]
+fn inner(key: &[u8]) -> Option<(&[u8; 8], &[u8; 8])> {
+    Some((key.get(8..)?.first_chunk()?, key.get(..key.len().checked_sub(8)?)?.last_chunk()?))
 }
 
 #[inline(always)]
