@@ -123,6 +123,14 @@ impl DurationHistogram {
         }
     }
 
+    /// Reads the counters that `add` would raise.
+    #[inline]
+    pub(super) fn peek(&self, nanoseconds: u64) -> u32 {
+        let Some(bucket) = scale::bucket(nanoseconds) else { return 0 };
+        let page = self.pages[bucket / scale::PER_OCTAVE].as_deref();
+        page.map_or(0, |page| page[bucket % scale::PER_OCTAVE])
+    }
+
     /// Adds what `other` counted.
     pub fn merge(&mut self, other: &Self) {
         self.classic.merge(&other.classic);
