@@ -17,6 +17,7 @@
 //! | `HOP_FRAME_KIB` | 256 | largest HTTP/2 frame into relay and prost; chainspan asks for 256, tonic's default is 16 |
 //! | `HOP_SCALE` | | `1`: the tables of `scale` instead, about a minute |
 //! | `HOP_STEADY` | | `30m`: so many minutes of one load, a line a minute, instead |
+//! | `HOP_STEADY_RATE` | | spans a second of that load; otherwise as fast as it goes |
 //! | `CHAINSPAN_BIN` | this build | another chainspan, to compare two commits |
 //! | `HOP_OUT` | `target/hop.json` | where the figures go |
 
@@ -136,7 +137,9 @@ async fn run(plan: &Plan) -> Result<(), Box<dyn Error>> {
     if let Ok(text) = std::env::var("HOP_STEADY") {
         let minutes = text.strip_suffix('m').and_then(|minutes| minutes.parse::<f64>().ok());
         let minutes = minutes.ok_or("HOP_STEADY: write minutes, as in 30m")?;
-        return steady::run(Duration::from_secs_f64(minutes * 60.0)).await;
+        let rate = std::env::var("HOP_STEADY_RATE").ok().map(|rate| rate.parse()).transpose();
+        let rate = rate.map_err(|_| "HOP_STEADY_RATE: write spans a second, as in 50000")?;
+        return steady::run(Duration::from_secs_f64(minutes * 60.0), rate).await;
     }
     let mut sink = Role::start("sink", None)?;
     let mut cells: Vec<Cell> = Vec::new();

@@ -10,19 +10,27 @@ use crate::load::Load;
 use crate::ours::{Settings, start_chainspan};
 use crate::process::{self, Role};
 
-/// Runs the usual load for `time` and prints what a span cost, and how much memory there was, minute by minute.
-pub(crate) async fn run(time: Duration) -> Result<(), Box<dyn Error>> {
+/// Spans a request.
+const SPANS: usize = 512;
+
+/// Runs the usual load for `time`, at `rate` spans a second or as fast as it goes, and prints what a span cost, and how much
+/// memory there was, minute by minute.
+pub(crate) async fn run(time: Duration, rate: Option<f64>) -> Result<(), Box<dyn Error>> {
     let sink = Role::start("sink", None)?;
     let chainspan = start_chainspan(sink.address, Settings::default())?;
     let pid = chainspan.pid();
-    let load = Load::connect(chainspan.grpc(), 8, Arc::new(bodies::make(Shape::usual(512, false))), None).await?;
+    let load = Load::connect(chainspan.grpc(), 8, Arc::new(bodies::make(Shape::usual(SPANS, false))), None).await?;
     let (begin, minute) = (Instant::now(), Duration::from_secs(60));
     println!("\n| minute | CPU ns/span | k spans/s | resident MiB | peak MiB |");
     println!("|--:|--:|--:|--:|--:|");
     while begin.elapsed() < time {
         let before = process::cpu(pid)?;
-        let outcome = ok(load.saturate(minute.min(time)).await)?;
-        let spans = (outcome.ok * 512) as f64;
+        let stretch = minute.min(time);
+        let outcome = ok(match rate {
+            Some(rate) => load.pace(rate / SPANS as f64, stretch).await,
+            None => load.saturate(stretch).await,
+        })?;
+        let spans = (outcome.ok * SPANS as u64) as f64;
         println!(
             "| {:.0} | {:.0} | {:.0} | {:.1} | {:.1} |",
             begin.elapsed().as_secs_f64() / 60.0,

@@ -42,8 +42,9 @@ use rules::Rules;
 use tally::Counters;
 use work::{Loan, Room};
 
-/// Bytes above which a request is walked on a thread of its own, half a millisecond of work: others must not wait for it.
-const LARGE: usize = 1024 * 1024;
+/// Bytes above which a request is walked on a thread of its own: it takes three milliseconds and more, and others must not
+/// wait for it.
+const LARGE: usize = 4 * 1024 * 1024;
 
 /// The most that a request gives up of its time so that its answer comes in time.
 const LONGEST_MARGIN: Duration = Duration::from_millis(500);
@@ -195,7 +196,7 @@ impl Pipeline {
         let mut prepared = if body.len() > LARGE {
             self.prepare_aside(signal, body, now).await?
         } else {
-            inner.prepare(signal, body, now)?
+            inner.prepare(signal, body, now, Loan::take())?
         };
         match inner.deliver(signal, &prepared, deadline).await {
             Ok(()) => {
@@ -211,7 +212,9 @@ impl Pipeline {
 
     async fn prepare_aside(&self, signal: Signal, body: Bytes, now: Instant) -> Result<Prepared, Refusal> {
         let pipeline = self.clone();
-        match tokio::task::spawn_blocking(move || pipeline.0.prepare(signal, body, now)).await {
+        // Lent here, where it is given back: another thread would make a new one each time.
+        let work = Loan::take();
+        match tokio::task::spawn_blocking(move || pipeline.0.prepare(signal, body, now, work)).await {
             Ok(prepared) => prepared,
             Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
             // The runtime is shutting down.
@@ -222,13 +225,12 @@ impl Pipeline {
 
 impl Inner {
     /// Everything that can be done without waiting.
-    fn prepare(&self, signal: Signal, body: Bytes, now: Instant) -> Result<Prepared, Refusal> {
+    fn prepare(&self, signal: Signal, body: Bytes, now: Instant, mut work: Loan) -> Result<Prepared, Refusal> {
         if signal != Signal::Traces {
             // Joined with others on the way out, a damaged frame would damage its neighbours.
             let items = count_items(&body)?;
             return Ok(Prepared { body, items, work: None, _held: None });
         }
-        let mut work = Loan::take();
         let mut inspector = Inspector::new(&self.rules, &mut work, Room::new(&self.budget));
         let walked = walk(&body, &mut inspector)?;
         let notes = inspector.finish()?;

@@ -33,6 +33,8 @@ const PING_PATIENCE: Duration = Duration::from_secs(20);
 pub(super) async fn serve(listener: TcpListener, door: Door, streams: u32, shutdown: impl Future<Output = ()>) {
     let mut http = http2::Builder::new(TokioExecutor::new());
     http.timer(TokioTimer::new())
+        // gRPC has no use for it.
+        .auto_date_header(false)
         .max_concurrent_streams(streams)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
