@@ -329,7 +329,8 @@ mod tests {
         // One below the edge, then one more.
         let bucket = scale::bucket(700_000).unwrap_or_default();
         histogram.add(700_000);
-        histogram.pages[bucket / scale::PER_OCTAVE].as_mut().map(|page| page[bucket % scale::PER_OCTAVE] = u32::MAX);
+        let page = histogram.pages[bucket / scale::PER_OCTAVE].as_mut().expect("made by the observation");
+        page[bucket % scale::PER_OCTAVE] = u32::MAX;
         histogram.add(700_000);
         assert!(histogram.exponential().any(|(_, count)| count == 1 << 32));
     }
