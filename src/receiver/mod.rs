@@ -14,9 +14,10 @@
 //! **Memory.** Bodies are counted in the budget as they arrive. What is not counted, per connection: one HTTP/2 frame
 //! that is still arriving (`MAX_FRAME_BYTES`, 256 KiB), what was read ahead (`socket`, 16 KiB), and
 //! `max_concurrent_streams` header lists of at most `MAX_HEADER_BYTES` (16 KiB). DATA that waits to be read is at most
-//! `CONNECTION_WINDOW` (2 MiB); every stream is read as soon as it has data, so this only fills while the thread is busy. The number of connections is bounded by the
-//! process's limit of open files; when it is reached, accepting pauses, and nothing else does. A client that does not
-//! answer pings for `PING_EVERY` + `PING_PATIENCE` is disconnected, also one that stops in the middle of a frame.
+//! `CONNECTION_WINDOW` (2 MiB); every stream is read as soon as it has data, so this only fills while the thread is
+//! busy. The number of connections is bounded by the process's limit of open files; when it is reached, accepting
+//! pauses, and nothing else does. A client that does not answer pings for `PING_EVERY` + `PING_PATIENCE` is
+//! disconnected, also one that stops in the middle of a frame.
 //!
 //! **What must never happen here**: waiting for memory, buffering beyond the budget, answering OK for anything the
 //! pipeline has not answered for.
