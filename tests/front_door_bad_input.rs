@@ -231,3 +231,27 @@ async fn framing_is_checked() {
     }
     assert_unharmed(&chainspan, &fault).await;
 }
+
+/// Scenario: a request of more than 4 MiB, which is walked on a thread of its own, is cut short at its very end; then the
+/// same comes whole. Guarantee: the first is refused with field and offset and leaves nothing, of the second every span is
+/// counted and delivered once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_very_large_request_is_judged_as_any_other() {
+    const SPANS: usize = 20_000;
+    let (_fault, chainspan) = start().await;
+    let one = || {
+        let attributes = vec![int("chain_id", 1), common::otlp::text("note", &"x".repeat(200))];
+        span("process task", Duration::from_millis(1), attributes)
+    };
+    let whole = traces("gateway", (0..SPANS).map(|_| one()).collect()).encode_to_vec();
+    assert!(whole.len() > 4 * MIB, "{}", whole.len());
+    let cut = [&whole[..], &[0x0a, 0x05, 0x12]].concat();
+    let status = send(&chainspan, &cut).await;
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+    assert!(status.message().contains(&format!("resource_spans at byte {}", whole.len() + 2)), "{}", status.message());
+    assert_eq!(sum(&chainspan.metrics(), "avs_gateway_operations_total", &[]), 0);
+    let status = send(&chainspan, &whole).await;
+    assert_eq!(status.code(), Code::Ok, "{status:?}");
+    assert_eq!(sum(&chainspan.metrics(), "avs_gateway_operations_total", &[]), SPANS as u64);
+    assert_eq!(spans(&chainspan, "otlp/datadog", "delivered"), SPANS as u64);
+}

@@ -110,6 +110,19 @@ impl Table {
         (self.cells.into_iter(), self.gauges)
     }
 
+    /// Counts `observations` in the cells that have been found for them.
+    #[inline]
+    fn count(&mut self, observations: &[Observation], cells: &[u32; HANDFUL], exemplars: usize) {
+        let touched = observations
+            .iter()
+            .zip(cells)
+            .map(|(observation, cell)| self.cells[*cell as usize].1.duration.histogram.peek(observation.duration_nano));
+        std::hint::black_box(touched.fold(0, u32::wrapping_add));
+        for (observation, cell) in observations.iter().zip(cells) {
+            self.cells[*cell as usize].1.add(observation, exemplars);
+        }
+    }
+
     /// Takes in an older table.
     fn absorb(&mut self, older: Self) {
         self.since = self.since.min(older.since);
@@ -149,36 +162,36 @@ impl Shard {
         }
         let mut last = (None, registry.chain(chains, None));
         let (mut place, mut at) = (None, 0);
-        for handful in stage.observations.chunks(HANDFUL) {
-            let mut places = [(0, 0); HANDFUL];
-            for (observation, slot) in handful.iter().zip(&mut places) {
-                if observation.chain != last.0 {
-                    last = (observation.chain, registry.chain(chains, observation.chain));
-                }
-                let found = open.place(observation.end_unix_nano);
-                if place != Some(found) {
-                    place = Some(found);
-                    at = counted.table(open.window(found), now);
-                }
-                // An index that points nowhere is a mistake of the walk; its span is counted all the same.
-                let dims = resolved.get(observation.dims as usize).copied().unwrap_or(OVERFLOW_DIMS);
-                let key = CellKey::new(dims, last.1, &observation.measured);
-                let table = &mut counted.tables[at];
-                table.late += u64::from(found == Place::Late);
-                table.future += u64::from(found == Place::Future);
-                let place = match table.index.get(&key) {
-                    Some(place) => *place,
-                    None => register(table, registry, key, stage, observation, last.1),
-                };
-                *slot = (at, place as usize);
+        // The observations from `first` on have been looked up in the table at `at`, and not been counted yet.
+        let (mut first, mut cells) = (0, [0; HANDFUL]);
+        for (nth, observation) in stage.observations.iter().enumerate() {
+            if observation.chain != last.0 {
+                last = (observation.chain, registry.chain(chains, observation.chain));
             }
-            let touched = handful.iter().zip(&places).map(|(observation, (at, place))| {
-                counted.tables[*at].cells[*place].1.duration.histogram.peek(observation.duration_nano)
-            });
-            std::hint::black_box(touched.fold(0, u32::wrapping_add));
-            for (observation, (at, place)) in handful.iter().zip(&places) {
-                counted.tables[*at].cells[*place].1.add(observation, exemplars);
+            let found = open.place(observation.end_unix_nano);
+            if place != Some(found) || nth - first == HANDFUL {
+                if let Some(table) = counted.tables.get_mut(at) {
+                    table.count(&stage.observations[first..nth], &cells, exemplars);
+                }
+                first = nth;
             }
+            if place != Some(found) {
+                place = Some(found);
+                at = counted.table(open.window(found), now);
+            }
+            // An index that points nowhere is a mistake of the walk; its span is counted all the same.
+            let dims = resolved.get(observation.dims as usize).copied().unwrap_or(OVERFLOW_DIMS);
+            let key = CellKey::new(dims, last.1, &observation.measured);
+            let table = &mut counted.tables[at];
+            table.late += u64::from(found == Place::Late);
+            table.future += u64::from(found == Place::Future);
+            cells[nth - first] = match table.index.get(&key) {
+                Some(cell) => *cell,
+                None => register(table, registry, key, stage, observation, last.1),
+            };
+        }
+        if let Some(table) = counted.tables.get_mut(at) {
+            table.count(&stage.observations[first..], &cells, exemplars);
         }
         for reading in &stage.readings {
             let dims = resolved.get(reading.dims as usize).copied().unwrap_or(OVERFLOW_DIMS);
