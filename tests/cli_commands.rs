@@ -1,5 +1,8 @@
 //! The program as a user meets it: arguments in; stdout, stderr and the exit code out.
 
+#[path = "common/port.rs"]
+mod port;
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
@@ -241,7 +244,7 @@ fn health_is_not_fooled() {
         assert_eq!(output.status.code(), Some(1), "{answer}");
         assert!(text(&output.stdout).starts_with("fail: "), "{answer}: {}", text(&output.stdout));
     }
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
+    let free = port::free();
     let output = chainspan(dir.path(), &["health", "--endpoint", &format!("http://{free}")]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stdout).contains("cannot reach"), "{}", text(&output.stdout));

@@ -1,6 +1,9 @@
 //! The stand-in agent and the client, against each other: no chainspan between them, so nothing tags the spans.
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/port.rs"]
+mod port;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,7 +101,7 @@ async fn a_fleet_delivers_what_it_counts() {
 /// Nobody listens: nothing was sent, so the batch is refused for certain and its truth does not count.
 #[tokio::test]
 async fn a_closed_port_is_a_refusal() {
-    let agent = agent();
+    let agent = Agent::start(port::free()).unwrap();
     let address = agent.address().to_string();
     agent.stop().await;
     let client = Client::new(&address, 1, SHORT).unwrap();

@@ -37,6 +37,8 @@ mod ours;
 #[allow(dead_code, unreachable_pub)]
 mod peer;
 mod peers;
+#[path = "../../tests/common/port.rs"]
+mod port;
 mod process;
 mod report;
 mod roles;

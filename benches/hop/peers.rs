@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::peer::{self, Peer};
+use crate::port;
 
 /// A running peer, and where it takes OTLP over gRPC.
 pub(crate) struct Running {
@@ -30,7 +31,7 @@ impl Running {
 /// rotel, OTLP to OTLP. The package brings the program itself; the Python around it is left out.
 pub(crate) fn rotel(sink: SocketAddr) -> Result<Running, Box<dyn Error>> {
     let program = find("rotel-agent")?;
-    let (address, http) = (peer::free_address(), peer::free_address());
+    let (address, http) = (port::free(), port::free());
     let mut command = Command::new(program);
     command.args([
         "start",
@@ -48,7 +49,7 @@ pub(crate) fn rotel(sink: SocketAddr) -> Result<Running, Box<dyn Error>> {
 /// status, chain, operation and outcome, in delta exponential histograms that go to the sink once a minute.
 pub(crate) fn collector(sink: SocketAddr, span_metrics: bool) -> Result<Running, Box<dyn Error>> {
     let program = find("collector")?;
-    let (directory, address) = (peer::directory(), peer::free_address());
+    let (directory, address) = (peer::directory(), port::free());
     let (connectors, exporters, metrics) = match span_metrics {
         true => (SPAN_METRICS, "span_metrics, otlp_grpc", METRICS_PIPELINE),
         false => ("", "otlp_grpc", ""),

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::http_get;
 use super::peer::{self, Peer};
+use super::port;
 
 /// A running `ddapm-test-agent`.
 pub struct Agent {
@@ -24,7 +25,7 @@ impl Agent {
     /// Starts one; `None` when it is not installed and need not be.
     pub fn start() -> Option<Self> {
         let program = peer::find("ddapm-test-agent")?;
-        let [datadog, http, grpc] = [peer::free_address(), peer::free_address(), peer::free_address()];
+        let [datadog, http, grpc] = [port::free(), port::free(), port::free()];
         let mut command = Command::new(&program);
         for (flag, port) in [("--port", datadog), ("--otlp-http-port", http), ("--otlp-grpc-port", grpc)] {
             command.arg(flag).arg(port.port().to_string());

@@ -20,6 +20,8 @@ use tokio::task::JoinSet;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use super::port;
+
 /// What the server does with one request.
 #[derive(Clone, Debug)]
 pub enum Act {
@@ -86,7 +88,7 @@ pub struct Fault {
 impl Fault {
     /// Starts on a free port; accepts everything until told otherwise.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let listener = TcpListener::bind(port::free()).await.expect("a free port");
         let shared = Arc::new(Shared {
             script: Mutex::default(),
             default: Mutex::new(Act::Accept),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use super::peer::{self, Peer};
+use super::port;
 
 /// A Jaeger all-in-one with every port on a free one: itself, where it takes OTLP, where its API is. `environment` is its
 /// configuration besides.
@@ -16,11 +17,11 @@ pub fn start(environment: &[(&str, String)]) -> Option<(Peer, SocketAddr, Socket
         "--collector.http-server.host-port",
     ];
     let program = peer::find("jaeger")?;
-    let (otlp, api) = (peer::free_address(), peer::free_address());
+    let (otlp, api) = (port::free(), port::free());
     let mut command = Command::new(program);
     command.arg(format!("--collector.otlp.grpc.host-port={otlp}"));
     command.arg(format!("--query.http-server.host-port={api}"));
-    command.args(OTHERS.map(|flag| format!("{flag}={}", peer::free_address())));
+    command.args(OTHERS.map(|flag| format!("{flag}={}", port::free())));
     command.envs(environment.iter().map(|(name, value)| (name, value)));
     Some((Peer::start("jaeger", peer::directory(), command, &[otlp, api]), otlp, api))
 }

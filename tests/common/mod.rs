@@ -9,5 +9,6 @@ pub mod http_get;
 pub mod jaeger;
 pub mod otlp;
 pub mod peer;
+pub mod port;
 pub mod prometheus;
 pub mod sink;

@@ -6,7 +6,7 @@
 //! `tests/peers/README.md` says how to install them.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -47,12 +47,6 @@ pub fn script(name: &str) -> PathBuf {
 /// A directory for a peer to run in.
 pub fn directory() -> TempDir {
     TempDir::with_prefix("chainspan-peer-").expect("a temporary directory")
-}
-
-/// A free port of the loopback. It is free again when this returns, so the peer should be started at once.
-pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has a free port");
-    listener.local_addr().expect("a bound listener has an address")
 }
 
 /// Waits until `condition` holds something. Panics with `what` when it never does.

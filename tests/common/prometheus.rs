@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::http_get;
 use super::peer::{self, Peer};
+use super::port;
 
 /// A Prometheus that scrapes `target` twice a second and keeps exemplars, and where its API is.
 pub fn start(target: SocketAddr) -> Option<(Peer, SocketAddr)> {
@@ -18,7 +19,7 @@ scrape_configs: [{{job_name: chainspan, static_configs: [{{targets: ['{target}']
 "
     );
     std::fs::write(directory.path().join("prometheus.yml"), config).expect("a file in a new directory");
-    let api = peer::free_address();
+    let api = port::free();
     let mut command = Command::new(program);
     command.args(["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--log.level=debug"]);
     command.arg("--enable-feature=exemplar-storage");

@@ -8,6 +8,7 @@ use crate::FLUSH;
 use crate::common::chainspan::Chainspan;
 use crate::common::front_door::sum;
 use crate::common::peer::{self, Peer};
+use crate::common::port;
 
 pub(crate) enum Subject {
     Chainspan(Chainspan),
@@ -46,7 +47,7 @@ service:
         connector: &str,
     ) -> Self {
         let directory = peer::directory();
-        let address = peer::free_address();
+        let address = port::free();
         let yaml = format!(
             "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: {address}, max_recv_msg_size_mib: 64}}}}}}}}
 connectors: {{span_metrics: {{metrics_flush_interval: {}s{connector}}}}}

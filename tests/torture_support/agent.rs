@@ -15,6 +15,7 @@ use tonic::{Code, Status};
 
 use super::numbers;
 use super::oracle::{Moment, Oracle, TroubleKind};
+use super::port;
 
 /// How it behaves.
 #[derive(Clone, Debug)]
@@ -55,7 +56,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Agent {
     /// Starts a good one on a free port.
     pub fn start(oracle: Arc<Oracle>) -> std::io::Result<Self> {
-        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let listener = listen(port::free())?;
         let shared = Shared { oracle, mood: Mutex::new(Mood::Good), requests: AtomicU64::new(0) };
         let agent = Self { address: listener.local_addr()?, shared: Arc::new(shared), running: Mutex::default() };
         agent.run(listener);

@@ -12,6 +12,8 @@ pub mod kept;
 pub mod load;
 pub mod numbers;
 pub mod oracle;
+#[path = "../common/port.rs"]
+pub mod port;
 pub mod preload;
 pub mod process;
 pub mod scenario;

@@ -1,0 +1,23 @@
+//! Ports for what can't listen on port 0: programs that are told a port, and servers that come back at their old one.
+
+use std::net::{SocketAddr, TcpListener};
+use std::ops::Range;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+/// Below what systems give out by themselves, to a bind to port 0 or to a connection (from 32768 on Linux, see
+/// `net.ipv4.ip_local_port_range`; from 49152 by RFC 6335): a port from there is soon somebody else's.
+const RANGE: Range<u16> = 20_000..32_000;
+
+/// A port of the loopback that nobody listens on, that no other call in this process returns and that the system gives to
+/// nobody.
+pub(crate) fn free() -> SocketAddr {
+    static NEXT: OnceLock<AtomicU16> = OnceLock::new();
+    // From a random place on, so that two programs at a time hardly meet.
+    let next = NEXT.get_or_init(|| AtomicU16::new(fastrand::u16(0..RANGE.end - RANGE.start)));
+    RANGE
+        .map(|_| RANGE.start + next.fetch_add(1, Ordering::Relaxed) % (RANGE.end - RANGE.start))
+        .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
+        .find(|address| TcpListener::bind(address).is_ok())
+        .expect("one of twelve thousand ports is free")
+}
