@@ -46,7 +46,7 @@ pub(super) enum Condition {
     Starting,
     /// The doors are closing.
     Draining,
-    /// A worker has got nothing done for too long.
+    /// The thread that carries requests has got nothing done for too long.
     Stalled,
 }
 
@@ -97,7 +97,7 @@ impl Condition {
             Condition::CannotAccept => "no memory left for another request: memory_limit_mib is taken",
             Condition::Starting => "starting: nothing is accepted before the store is open and recovered",
             Condition::Draining => "draining: told to stop, no new requests are taken",
-            Condition::Stalled => "a worker has got nothing done for more than 10 s",
+            Condition::Stalled => "the thread that carries requests has got nothing done for more than 10 s",
         }
     }
 }

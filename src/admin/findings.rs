@@ -10,7 +10,7 @@ use crate::delivery::{BreakerState, DestinationStatus};
 use crate::red::{ChainState, Health};
 use crate::store::StoreStatus;
 
-/// Memory, phase and workers.
+/// Memory, phase and heartbeat.
 pub(super) const RECEIVER: &str = "receiver";
 /// Room in the store.
 pub(super) const SPILL: &str = "spill";

@@ -3,18 +3,19 @@
 //! Served are `/health`, `/health/ready` (`spec/delivery.md` section 5), `/status` (a documented format)
 //! and `/`, which says where everything is.
 //!
-//! **A thread of its own.** All of this runs on one thread with a small runtime, apart from the workers that carry
-//! requests: an endpoint that is there to say "the workers are stuck" must not need a worker to say it. For the same
-//! reason no handler asks anybody anything: checks run in the background every 2 s, each with a timeout of 2 s, on a
+//! **A thread of its own.** All of this runs on one thread with a small runtime, apart from the one that carries
+//! requests: an endpoint that is there to say "that one is stuck" must not need it to say so. For the same reason no
+//! handler asks anybody anything: checks run in the background every 2 s, each with a timeout of 2 s, on a
 //! thread that may hang without consequence, and handlers answer from their last results, with their age.
 //!
-//! **What must never happen here**: waiting for a lock that a worker holds; calling the instance unhealthy because
+//! **What must never happen here**: waiting for a lock that is held where requests are carried; calling the instance unhealthy because
 //! something upstream is (an orchestrator would kill the process that holds the data).
 
 mod check;
 mod clock;
 mod condition;
 mod findings;
+mod heartbeat;
 mod http;
 pub(crate) mod letters;
 mod lifecycle;
@@ -25,7 +26,6 @@ mod status;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
-mod workers;
 
 use std::future::Future;
 
@@ -52,19 +52,19 @@ pub enum AdminError {
 
 /// Runs the checks, and serves HTTP on `listener` when there is one (without `health_check` in the configuration, the
 /// gRPC health service still needs the checks), until `shutdown` completes. Must be called on the runtime that carries
-/// requests: that is the one whose workers are watched. Dropping the future ends the admin thread too.
+/// requests: that is the one that is watched. Dropping the future ends the admin thread too.
 pub async fn serve(
     listener: Option<TcpListener>,
     state: State,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), AdminError> {
     let listener = listener.map(TcpListener::into_std).transpose()?;
-    let workers = Handle::current();
+    let event_loop = Handle::current();
     let (tell, ended) = oneshot::channel();
     // Dropped together with this future.
     let (_alive, abandoned) = oneshot::channel::<()>();
     std::thread::Builder::new().name("chainspan-admin".into()).spawn(move || {
-        let result = run(listener, state, workers, shutdown, abandoned);
+        let result = run(listener, state, event_loop, shutdown, abandoned);
         let _ = tell.send(result);
     })?;
     ended.await.unwrap_or(Err(AdminError::Died))
@@ -73,7 +73,7 @@ pub async fn serve(
 fn run(
     listener: Option<std::net::TcpListener>,
     state: State,
-    workers: Handle,
+    event_loop: Handle,
     shutdown: impl Future<Output = ()>,
     abandoned: oneshot::Receiver<()>,
 ) -> Result<(), AdminError> {
@@ -88,7 +88,7 @@ fn run(
         };
         tokio::select! {
             never = http => match never {},
-            never = state.watch_over(&workers) => match never {},
+            never = state.watch_over(&event_loop) => match never {},
             never = state.serve_letters() => match never {},
             () = shutdown => Ok(()),
             _ = abandoned => Ok(()),

@@ -14,10 +14,10 @@ use tokio::sync::{Notify, watch};
 use super::check::{Check, Finding};
 use super::condition::{Condition, Readiness};
 use super::findings::{self, Exported, RECEIVER, SPILL};
+use super::heartbeat::Heartbeat;
 use super::letters::Socket;
 use super::lifecycle::Lifecycle;
 use super::question::Question;
-use super::workers::Workers;
 use crate::config::Role;
 use crate::delivery::DestinationStatus;
 use crate::pipeline::Budget;
@@ -44,7 +44,7 @@ pub(super) struct Timing {
     pub(super) every: Duration,
     /// How long a check may take.
     pub(super) timeout: Duration,
-    /// After which a worker that gets nothing done counts as stalled.
+    /// After which an event loop that gets nothing done counts as stalled.
     pub(super) stalled_after: Duration,
 }
 
@@ -67,7 +67,7 @@ struct Inner {
     store: Question<Option<StoreStatus>>,
     exported: Question<Vec<Exported>>,
     checks: Mutex<BTreeMap<String, Check>>,
-    workers: Mutex<Workers>,
+    heartbeat: Mutex<Heartbeat>,
     timing: Timing,
     /// Where dead letters are worked on, until the admin thread takes it.
     letters: Mutex<Option<Socket>>,
@@ -110,7 +110,7 @@ impl State {
             store: Question::new(sources.store),
             exported: Question::new(sources.exported),
             checks: Mutex::default(),
-            workers: Mutex::default(),
+            heartbeat: Mutex::default(),
             timing,
             letters: Mutex::default(),
             letters_open: Notify::new(),
@@ -149,22 +149,22 @@ impl State {
     }
 
     /// Checks for ever, and tells the gRPC health service.
-    pub(super) async fn watch_over(&self, workers: &Handle) -> Infallible {
+    pub(super) async fn watch_over(&self, event_loop: &Handle) -> Infallible {
         // Before this first result, the process counts as starting.
         self.note(RECEIVER, self.check_receiver());
         tokio::select! {
-            never = self.keep_checking(workers) => never,
+            never = self.keep_checking(event_loop) => never,
             never = self.keep_telling() => never,
         }
     }
 
-    async fn keep_checking(&self, workers: &Handle) -> Infallible {
+    async fn keep_checking(&self, event_loop: &Handle) -> Infallible {
         let mut tick = tokio::time::interval(self.0.timing.every);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tick.tick().await;
         let mut exported = Arc::default();
         loop {
-            lock(&self.0.workers).observe(workers);
+            lock(&self.0.heartbeat).observe(event_loop);
             self.check_destinations().await;
             self.check_store().await;
             self.check_chains().await;

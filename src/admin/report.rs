@@ -54,7 +54,7 @@ pub(super) fn report(state: &State, question: Question) -> (Health, String) {
     };
     let mut checks: BTreeMap<String, [Entry; 1]> =
         state.checks().iter().map(|(name, check)| (name.clone(), [entry(name, check)])).collect();
-    // The receiver's entry also tells what is not a check's result: the phase and the workers.
+    // The receiver's entry also tells what is not a check's result: the phase and the heartbeat.
     if let Some([receiver]) = checks.get_mut(RECEIVER) {
         receiver.status = match condition {
             Condition::Degraded => Health::Pass,

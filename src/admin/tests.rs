@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::heartbeat::Heartbeat;
 use super::lifecycle::{Lifecycle, Phase};
 use super::monitor::{Sources, State, Timing};
-use super::workers::Workers;
 use crate::config::Role;
 use crate::delivery::{BreakerState, Conservation, DestinationStatus};
 use crate::pipeline::Budget;
@@ -69,40 +70,49 @@ fn until(mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Scenario: one worker is blocked, while no other or another one is free. Guarantee: both health doors say 503, and
-/// answer; once the worker is free again, so does health.
-#[test]
-fn a_stalled_worker_is_told_whether_or_not_another_is_free() {
-    for workers in [1, 2] {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let address = listener.local_addr().unwrap();
-        let state = state(|| vec![destination()]);
-        runtime.spawn(super::serve(Some(listener), state, std::future::pending()));
-        until(|| get(address, "/health/ready").0 == 200);
-
-        let (release, blocked) = mpsc::channel::<()>();
-        runtime.spawn(async move {
-            let _ = blocked.recv();
-        });
-        until(|| get(address, "/health").0 == 503);
-        let (code, body) = get(address, "/health/ready");
-        assert_eq!(code, 503);
-        assert!(body.contains("a worker has got nothing done"), "{body}");
-        assert_eq!(get(address, "/status").0, 200);
-        release.send(()).unwrap();
-        until(|| get(address, "/health").0 == 200);
-    }
+/// A runtime like the one that carries requests: one thread, which runs until the end of the test.
+fn event_loop() -> Handle {
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        tell.send(runtime.handle().clone()).unwrap();
+        runtime.block_on(std::future::pending::<()>());
+    });
+    told.recv().unwrap()
 }
 
-/// Scenario: the workers are busy without a pause for several times the limit, in many short polls. Guarantee: that is
-/// work, not a stall.
+/// Scenario: something blocks the thread that carries requests. Guarantee: both health doors say 503, and answer; once the
+/// thread is free again, so does health.
 #[test]
-fn busy_workers_are_not_stalled() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let mut workers = Workers::default();
+fn a_stalled_event_loop_is_told() {
+    let event_loop = event_loop();
+    let listener = event_loop.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let state = state(|| vec![destination()]);
+    event_loop.spawn(super::serve(Some(listener), state, std::future::pending()));
+    until(|| get(address, "/health/ready").0 == 200);
+
+    let (release, blocked) = mpsc::channel::<()>();
+    event_loop.spawn(async move {
+        let _ = blocked.recv();
+    });
+    until(|| get(address, "/health").0 == 503);
+    let (code, body) = get(address, "/health/ready");
+    assert_eq!(code, 503);
+    assert!(body.contains("the thread that carries requests has got nothing done"), "{body}");
+    assert_eq!(get(address, "/status").0, 200);
+    release.send(()).unwrap();
+    until(|| get(address, "/health").0 == 200);
+}
+
+/// Scenario: it is busy without a pause for several times the limit, in many short polls. Guarantee: that is work, not a
+/// stall.
+#[test]
+fn a_busy_event_loop_is_not_stalled() {
+    let event_loop = event_loop();
+    let mut heartbeat = Heartbeat::default();
     for _ in 0..4 {
-        runtime.spawn(async {
+        event_loop.spawn(async {
             loop {
                 std::hint::black_box((0..10_000u64).sum::<u64>());
                 tokio::task::yield_now().await;
@@ -112,20 +122,19 @@ fn busy_workers_are_not_stalled() {
     let begun = Instant::now();
     let mut longest = Duration::ZERO;
     while begun.elapsed() < Duration::from_secs(1) {
-        workers.observe(runtime.handle());
-        longest = longest.max(workers.silent_for());
+        heartbeat.observe(&event_loop);
+        longest = longest.max(heartbeat.silent_for());
         std::thread::sleep(Duration::from_millis(10));
     }
     assert!(longest < Duration::from_millis(900), "{longest:?}");
-    runtime.shutdown_background();
 }
 
 /// Scenario: asking the destinations hangs. Guarantee: the endpoint answers with what was known, `/status` shows the last
 /// numbers, the destination degrades, and the instance stays alive; when it answers again, all is well at once.
 #[test]
 fn a_hanging_check_hangs_nothing() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let event_loop = event_loop();
+    let listener = event_loop.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
     let gate = Arc::new(Mutex::new(()));
     let state = state({
@@ -135,7 +144,7 @@ fn a_hanging_check_hangs_nothing() {
             vec![destination()]
         }
     });
-    runtime.spawn(super::serve(Some(listener), state, std::future::pending()));
+    event_loop.spawn(super::serve(Some(listener), state, std::future::pending()));
     until(|| get(address, "/health/ready").1.contains("destination:otlp/datadog"));
 
     let closed = gate.lock().unwrap();
@@ -155,7 +164,7 @@ fn a_hanging_check_hangs_nothing() {
 /// Scenario: a check hangs when the process is told to end. Guarantee: it ends.
 #[test]
 fn a_hanging_check_does_not_hold_up_the_end() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let event_loop = event_loop();
     let (release, gate) = mpsc::channel::<()>();
     let gate = Mutex::new(gate);
     let (asked, told) = mpsc::channel();
@@ -165,22 +174,23 @@ fn a_hanging_check_does_not_hold_up_the_end() {
         Vec::new()
     });
     let (stop, stopped) = oneshot::channel::<()>();
-    let served = runtime.spawn(super::serve(None, state, async move {
+    let served = event_loop.spawn(super::serve(None, state, async move {
         let _ = stopped.await;
     }));
     told.recv().unwrap();
     stop.send(()).unwrap();
-    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), served).await.unwrap().unwrap().unwrap() });
+    event_loop
+        .block_on(async { tokio::time::timeout(Duration::from_secs(20), served).await.unwrap().unwrap().unwrap() });
     drop(release);
 }
 
 /// Dropping the future that serves ends the thread, so an aborted start leaves nothing behind.
 #[test]
 fn dropping_the_server_closes_its_socket() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let event_loop = event_loop();
+    let listener = event_loop.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
-    let served = runtime.spawn(super::serve(Some(listener), state(Vec::new), std::future::pending()));
+    let served = event_loop.spawn(super::serve(Some(listener), state(Vec::new), std::future::pending()));
     until(|| get(address, "/health").0 == 200);
     served.abort();
     until(|| std::net::TcpStream::connect(address).is_err());

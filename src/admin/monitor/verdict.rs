@@ -5,7 +5,7 @@ use super::{Check, Condition, RECEIVER, Role, SPILL, State, findings, lock};
 impl State {
     /// The row of the table that holds now.
     pub(in crate::admin) fn condition(&self) -> Condition {
-        let stalled = lock(&self.0.workers).silent_for() > self.0.timing.stalled_after;
+        let stalled = lock(&self.0.heartbeat).silent_for() > self.0.timing.stalled_after;
         let stuck = self.stuck();
         let checks = lock(&self.0.checks);
         let Some(receiver) = checks.get(RECEIVER) else { return Condition::Starting };
