@@ -45,18 +45,22 @@ pub(crate) fn rotel(sink: SocketAddr) -> Result<Running, Box<dyn Error>> {
     Ok(Running::start("rotel", peer::directory(), command, address))
 }
 
-/// The OpenTelemetry Collector, OTLP to OTLP; with `span_metrics` it counts every span as well, by service, name, kind,
-/// status, chain, operation and outcome, in delta exponential histograms that go to the sink once a minute.
+/// The OpenTelemetry Collector, OTLP to OTLP; with `span_metrics` it gives every span its `chain_id` and counts it as well, by
+/// service, name, kind, status, chain, operation and outcome, in delta exponential histograms that go to the sink once a minute.
 pub(crate) fn collector(sink: SocketAddr, span_metrics: bool) -> Result<Running, Box<dyn Error>> {
     let program = find("collector")?;
     let (directory, address) = (peer::directory(), port::free());
-    let (connectors, exporters, metrics) = match span_metrics {
-        true => (SPAN_METRICS, "span_metrics, otlp_grpc", METRICS_PIPELINE),
-        false => ("", "otlp_grpc", ""),
+    let (additions, processors, exporters, metrics) = match span_metrics {
+        true => (TAGS_AND_METRICS, "transform", "span_metrics, otlp_grpc", METRICS_PIPELINE),
+        false => ("", "", "otlp_grpc", ""),
     };
+    if span_metrics && !can_transform(&program)? {
+        let program = program.display();
+        return Err(format!("{program} has no transform processor: remove it and run tests/peers/collector.sh").into());
+    }
     let yaml = format!(
         "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: {address}, max_recv_msg_size_mib: 64}}}}}}}}
-{connectors}
+{additions}
 exporters:
   otlp_grpc:
     endpoint: {sink}
@@ -66,7 +70,7 @@ exporters:
 service:
   telemetry: {{metrics: {{level: none}}}}
   pipelines:
-    traces: {{receivers: [otlp], exporters: [{exporters}]}}
+    traces: {{receivers: [otlp], processors: [{processors}], exporters: [{exporters}]}}
 {metrics}
 "
     );
@@ -76,11 +80,22 @@ service:
     Ok(Running::start("collector", directory, command, address))
 }
 
-const SPAN_METRICS: &str = "connectors:
+/// Whether the Collector at `program` was built with the processor that tags.
+fn can_transform(program: &Path) -> Result<bool, Box<dyn Error>> {
+    let components = Command::new(program).arg("components").output()?;
+    Ok(String::from_utf8_lossy(&components.stdout).contains("transformprocessor"))
+}
+
+/// Tags as chainspan does, and leaves alone what has its tag.
+const TAGS_AND_METRICS: &str = "processors:
+  transform:
+    trace_statements:
+      - set(span.attributes[\"chain_id\"], String(span.attributes[\"chain.id\"])) where span.attributes[\"chain_id\"] == nil
+connectors:
   span_metrics:
     aggregation_temporality: AGGREGATION_TEMPORALITY_DELTA
     histogram: {exponential: {max_size: 160}}
-    dimensions: [{name: chain.id}, {name: avs.operation}, {name: avs.outcome}]";
+    dimensions: [{name: chain_id}, {name: avs.operation}, {name: avs.outcome}]";
 
 const METRICS_PIPELINE: &str = "    metrics: {receivers: [span_metrics], exporters: [otlp_grpc]}";
 

@@ -67,7 +67,7 @@ impl Subject {
 
     /// Whether each span must have its `chain_id` when it leaves.
     pub(crate) fn promises_tags(self) -> bool {
-        matches!(self, Self::Tagged | Self::Untagged | Self::Prost)
+        matches!(self, Self::Tagged | Self::Untagged | Self::Prost | Self::CollectorSpanmetrics)
     }
 }
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds an OpenTelemetry Collector with the spanmetrics connector as DIR/collector, unless it is there:
+# Builds an OpenTelemetry Collector with the spanmetrics connector and the transform processor as DIR/collector, unless one is
+# there:
 # tests/peers/collector.sh DIR
 # Exits 3 where there is no Go toolchain. Takes about three minutes on two cores.
 set -euo pipefail
@@ -23,7 +24,9 @@ trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 cat >"$work/manifest.yaml" <<MANIFEST
 dist: {name: collector, description: to compare with, output_path: $work/build, version: ${version#v}}
 receivers: [{gomod: go.opentelemetry.io/collector/receiver/otlpreceiver $version}]
-processors: [{gomod: go.opentelemetry.io/collector/processor/batchprocessor $version}]
+processors:
+  - {gomod: go.opentelemetry.io/collector/processor/batchprocessor $version}
+  - {gomod: $contrib/processor/transformprocessor $version}
 connectors: [{gomod: $contrib/connector/spanmetricsconnector $version}]
 exporters: [{gomod: go.opentelemetry.io/collector/exporter/otlpexporter $version}]
 MANIFEST
