@@ -208,26 +208,34 @@ impl Outline<'_> {
     /// The request with only these items, put back into their order.
     fn piece(&self, mut items: Vec<u32>) -> Piece {
         items.sort_unstable();
-        let mut body = Vec::new();
+        let scopes = |of_resource| {
+            self.by_scope(of_resource).map(|(scope, items)| {
+                let own = &self.scopes[scope as usize].own;
+                (own, items, own.len + items.iter().map(|item| self.len_of(*item)).sum::<usize>())
+            })
+        };
+        let resources = || {
+            items.chunk_by(|a, b| self.resource_of(*a) == self.resource_of(*b)).map(|of_resource| {
+                let resource = &self.resources[self.resource_of(of_resource[0]) as usize];
+                let scopes_len = scopes(of_resource).map(|(_, _, len)| field_len(len)).sum::<usize>();
+                (resource, of_resource, resource.len + scopes_len)
+            })
+        };
+        // Exactly: a megabyte that grows is copied over and over, and keeps what it did not need.
+        let len = self.request.len + resources().map(|(_, _, len)| field_len(len)).sum::<usize>();
+        let mut body = Vec::with_capacity(len);
         let copy = |body: &mut Vec<u8>, own: &Own| own.parts.iter().for_each(|part| body.extend(part.of(self.body)));
         copy(&mut body, &self.request);
-        for of_resource in items.chunk_by(|a, b| self.resource_of(*a) == self.resource_of(*b)) {
-            let resource = &self.resources[self.resource_of(of_resource[0]) as usize];
-            let scopes = || {
-                self.by_scope(of_resource).map(|(scope, items)| {
-                    let own = &self.scopes[scope as usize].own;
-                    (own, items, own.len + items.iter().map(|item| self.len_of(*item)).sum::<usize>())
-                })
-            };
-            let len = resource.len + scopes().map(|(_, _, len)| field_len(len)).sum::<usize>();
+        for (resource, of_resource, len) in resources() {
             write::field(&mut body, RESOURCES, len);
             copy(&mut body, resource);
-            for (own, items, len) in scopes() {
+            for (own, items, len) in scopes(of_resource) {
                 write::field(&mut body, INNER, len);
                 copy(&mut body, own);
                 items.iter().for_each(|item| body.extend(self.items[*item as usize].field.of(self.body)));
             }
         }
+        debug_assert_eq!(body.len(), len);
         Piece { body: body.into(), items: items.len() as u32 }
     }
 }
