@@ -145,21 +145,21 @@ impl<'a> Outline<'a> {
         self.items[item as usize].field.len()
     }
 
-    /// The trace id of an item, if it is a span and has one.
+    /// The trace id of an item, if it is a span and has one. Of two, which no encoder writes, the first, and nothing behind it
+    /// is looked at: the id comes first on the wire, and a span is long.
     pub(super) fn trace_id_of(&self, item: u32) -> Result<Option<&'a [u8]>, WireError> {
         let Part { start, end } = self.items[item as usize].field;
         let Some(mut field) = Reader::range(self.body, start, end) else { return Ok(None) };
         field.tag(ITEM)?;
         let (mut span, _) = field.message(span::PATH)?;
-        let mut id: &[u8] = &[];
         while !span.is_empty() {
             let at = span.position();
             match span.tag(span::PATH)? {
-                span::trace_id::TAG => id = span.bytes(span::trace_id::PATH)?,
+                span::trace_id::TAG => return Ok(Some(span.bytes(span::trace_id::PATH)?).filter(|id| !id.is_empty())),
                 tag => span.other(tag, at, span::PATH, span::FIELDS)?,
             }
         }
-        Ok(Some(id).filter(|id| !id.is_empty()))
+        Ok(None)
     }
 }
 

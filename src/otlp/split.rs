@@ -35,7 +35,7 @@ pub struct Piece {
 ///
 /// # Errors
 ///
-/// The first fault in the messages around the items (in the spans too, with `keep_traces_together`).
+/// The first fault in the messages around the items (in spans up to their trace id too, with `keep_traces_together`).
 pub fn split(body: &Bytes, max_bytes: usize, keep_traces_together: bool) -> Result<Vec<Piece>, WireError> {
     let outline = Outline::read(body)?;
     let items = outline.items.len();
@@ -104,13 +104,18 @@ impl Units {
             return Ok(Self { items: (0..count).collect(), ends: (1..=count).collect() });
         }
         let mut of_trace = HashMap::new();
+        // Spans of one trace mostly come in a row.
+        let mut last = None;
         let (mut of_item, mut sizes) = (Vec::new(), Vec::<u32>::new());
         for item in 0..count {
             let new = sizes.len();
-            let unit = match outline.trace_id_of(item)? {
-                Some(trace_id) => *of_trace.entry((outline.resource_of(item), trace_id)).or_insert(new),
-                None => new,
+            let trace = outline.trace_id_of(item)?.map(|trace_id| (outline.resource_of(item), trace_id));
+            let unit = match (trace, last) {
+                (None, _) => new,
+                (Some(trace), Some((same, unit))) if trace == same => unit,
+                (Some(trace), _) => *of_trace.entry(trace).or_insert(new),
             };
+            last = trace.map(|trace| (trace, unit));
             if unit == new {
                 sizes.push(0);
             }
