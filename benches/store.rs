@@ -117,8 +117,8 @@ fn throughput(directory: &Path, time: Duration) {
     let (start, mut records, mut after) = (Instant::now(), 0, None);
     loop {
         let (sender, receiver) = channel();
-        store.read(DESTINATION, after, PORTION, move |answer| sender.send(answer).expect("waits"));
-        let (waiting, _) = receiver.recv().expect("answered").expect("read");
+        store.read(DESTINATION, Signal::Traces, after, PORTION, move |answer| sender.send(answer).expect("waits"));
+        let waiting = receiver.recv().expect("answered").expect("read").waiting;
         let Some(last) = waiting.last() else { break };
         after = Some(last.id);
         records += waiting.len();

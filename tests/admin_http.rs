@@ -9,7 +9,7 @@ use std::time::Duration;
 use chainspan::admin::{self, Exported, Lifecycle, Phase, Readiness, Sources, State};
 use chainspan::chain::ChainId;
 use chainspan::config::Role;
-use chainspan::delivery::{BreakerState, Conservation, DestinationStatus};
+use chainspan::delivery::{BreakerState, Conservation, DestinationStatus, Signal};
 use chainspan::pipeline::Budget;
 use chainspan::red::{Cause, ChainLabel, ChainState, Health};
 use chainspan::store::{NotKept, StoreStatus};
@@ -131,6 +131,7 @@ fn destination(name: &str, role: Role) -> DestinationStatus {
         failures: 0,
         breaker: BreakerState::Closed,
         last_error: None,
+        untaken: Vec::new(),
     }
 }
 
@@ -222,6 +223,7 @@ async fn status_is_as_documented() {
             "breaker": "closed",
             "failures": 0,
             "last_error": null,
+            "untaken": {},
             "backlog_age_seconds": 1.5,
             "queue_bytes": 1234,
         }},
@@ -234,6 +236,7 @@ async fn status_is_as_documented() {
     });
     assert_eq!(status, expected);
     admin.destinations.lock().unwrap()[0].breaker = BreakerState::HalfOpen;
+    admin.destinations.lock().unwrap()[0].untaken = vec![(Signal::Logs, "UNIMPLEMENTED: no".to_owned())];
     *admin.store.lock().unwrap() = Some(StoreStatus {
         used_bytes: 5,
         max_bytes: 7,
@@ -243,6 +246,8 @@ async fn status_is_as_documented() {
     });
     let (_, status) = admin.json("/status").await;
     assert_eq!(status["destinations"]["otlp/datadog"]["breaker"], "half_open");
+    let untaken = serde_json::json!({"logs": "UNIMPLEMENTED: no"});
+    assert_eq!(status["destinations"]["otlp/datadog"]["untaken"], untaken);
     let store = serde_json::json!({
         "used_bytes": 5, "max_bytes": 7, "free_bytes": 9, "refusing": "the store is full", "set_aside": ["/a/b"],
     });
@@ -278,6 +283,38 @@ async fn a_full_store_is_not_ready_only_when_the_destination_is_down_too() {
     *admin.store.lock().unwrap() = status(None);
     let (code, _) = admin.ready("warn").await;
     assert_eq!(code, 200);
+}
+
+/// Scenario: destinations that do not take one signal. Guarantee: a required one warns at once and says which and why; a
+/// debug one does not. Neither makes the instance not ready, not even with a full store, as long as anything is taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_that_is_not_taken_warns_and_never_fails() {
+    let admin = Admin::start().await;
+    admin.lifecycle.advance(Phase::Running).unwrap();
+    admin.destinations.lock().unwrap().push(destination("otlp/jaeger", Role::Debug));
+    admin.ready("pass").await;
+    let untaken = |signals: &[Signal]| signals.iter().map(|signal| (*signal, "UNIMPLEMENTED: no".to_owned())).collect();
+    {
+        let mut destinations = admin.destinations.lock().unwrap();
+        destinations[0].untaken = untaken(&[Signal::Metrics, Signal::Logs]);
+        destinations[1].untaken = untaken(&[Signal::Logs]);
+        let full = StoreStatus { refusing: Some(NotKept::Full), ..StoreStatus::default() };
+        *admin.store.lock().unwrap() = Some(full);
+    }
+    let (code, body) = admin.ready_with("spill", "warn").await;
+    assert_eq!((code, &body["status"]), (200, &Value::from("warn")), "{body}");
+    let check = &body["checks"]["destination:otlp/datadog"][0];
+    assert_eq!((&check["status"], &check["observedValue"]), (&Value::from("warn"), &Value::from(0)));
+    assert_eq!(check["output"], "does not take metrics: UNIMPLEMENTED: no; does not take logs: UNIMPLEMENTED: no");
+    assert_eq!(body["checks"]["destination:otlp/jaeger"][0]["status"], "pass");
+    assert_eq!(admin.json("/health").await.0, 200);
+
+    admin.destinations.lock().unwrap()[0].untaken = untaken(&Signal::ALL);
+    assert_eq!(admin.ready("fail").await.0, 503, "nothing at all is taken, and nothing can be kept");
+
+    *admin.store.lock().unwrap() = Some(StoreStatus::default());
+    admin.destinations.lock().unwrap()[0].untaken.clear();
+    assert_eq!(admin.ready("pass").await.0, 200);
 }
 
 /// An open breaker, dead letters, a store that was set aside, a chain that is not well, lost measurements: each is a warning

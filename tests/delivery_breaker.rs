@@ -52,7 +52,7 @@ async fn it_opens_after_five_failures_and_one_success_closes_it() {
 /// Codes that waiting does not mend open it at once, and the data is kept, not made dead letters.
 #[tokio::test]
 async fn a_destination_that_is_set_up_wrongly_is_left_alone_at_once() {
-    for code in [Code::Unimplemented, Code::Unauthenticated, Code::PermissionDenied] {
+    for code in [Code::Unauthenticated, Code::PermissionDenied] {
         let (fault, directory) = (Fault::start().await, TempDir::with_prefix("delivery-").expect("a directory"));
         fault.then([Act::Refuse(code, "no", None)]);
         let store = open(directory.path());
@@ -66,25 +66,6 @@ async fn a_destination_that_is_set_up_wrongly_is_left_alone_at_once() {
         assert_eq!(fault.received().len(), 2, "{code:?}");
         assert_eq!(delivery_support::letters(&store), []);
     }
-}
-
-/// A signal that the destination does not take does not keep the others from it.
-#[tokio::test]
-async fn a_signal_that_is_not_taken_does_not_block_the_others() {
-    use chainspan::delivery::{Parcel, Signal};
-    let (fault, directory) = (Fault::start().await, TempDir::with_prefix("delivery-").expect("a directory"));
-    fault.poison("poison-log", Code::Unimplemented);
-    let store = open(directory.path());
-    let destination = start_with(settings(&fault), &store);
-    let body = prost::Message::encode_to_vec(&common::otlp::logs("gateway", "poison-log"));
-    let logs = Parcel { signal: Signal::Logs, body: body.into(), spans: 0 };
-    assert_eq!(destination.hand_over(logs, soon()).await, Ok(()));
-    for id in 0..20 {
-        assert_eq!(destination.hand_over(parcel(id, 1, "span"), soon()).await, Ok(()));
-    }
-    let status = until(&destination, "delivered", |status| status.spans.delivered == 20).await;
-    assert_eq!((status.requests.spilled, status.requests.dead), (1, 0));
-    assert_each_once(&fault, 20);
 }
 
 /// While it is open no connection is made; when its time is over exactly one request goes out, however many connections

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::check::{Finding, TO_DEGRADE};
-use crate::delivery::{BreakerState, DestinationStatus};
+use crate::config::Role;
+use crate::delivery::{BreakerState, DestinationStatus, Signal};
 use crate::red::{ChainState, Health};
 use crate::store::StoreStatus;
 
@@ -33,18 +34,36 @@ pub struct Exported {
     pub lost: u64,
 }
 
-/// A destination works while its last attempt did, and its breaker is closed.
+/// A destination works while its last attempt did, its breaker is closed, and, where answers wait for it, it takes every
+/// signal that is sent to it.
 pub(super) fn destination(status: &DestinationStatus) -> (String, Finding) {
+    let (failures, output) = reached(status);
+    let observed = u64::from(status.failures);
+    let untaken = status.untaken.iter().filter(|_| status.role == Role::Required);
+    let untaken: Vec<String> = untaken.map(|(signal, why)| format!("does not take {}: {why}", signal.name())).collect();
+    if untaken.is_empty() {
+        return (name_of(status), Finding { failures, observed, output });
+    }
+    let output = output.into_iter().chain(untaken).collect::<Vec<_>>().join("; ");
+    (name_of(status), Finding { failures: failures.max(TO_DEGRADE), observed, output: Some(output) })
+}
+
+/// Whether a destination takes nothing at all, not only not one signal or the other.
+pub(super) fn takes_nothing(status: &DestinationStatus) -> bool {
+    reached(status).0 >= TO_DEGRADE || status.untaken.len() == Signal::ALL.len()
+}
+
+/// Failures in a row of a destination as a whole, and what it says.
+fn reached(status: &DestinationStatus) -> (u32, Option<String>) {
     let last_error = status.last_error.clone().unwrap_or_default();
-    let (failures, output) = match status.breaker {
+    match status.breaker {
         BreakerState::Closed => (status.failures, status.last_error.clone()),
         BreakerState::Open => (status.failures.max(TO_DEGRADE), Some(format!("its breaker is open: {last_error}"))),
         BreakerState::HalfOpen => (
             status.failures.max(TO_DEGRADE),
             Some(format!("its breaker is half-open, one request is tried: {last_error}")),
         ),
-    };
-    (name_of(status), Finding { failures, observed: u64::from(status.failures), output })
+    }
 }
 
 /// The name of the check on a destination.

@@ -10,7 +10,7 @@
 //!       "role": "required",
 //!       "spans":    {"accepted": 5, "delivered": 5, "rejected": 0, "in_flight": 0, "spilled": 0, "dead": 0, "discarded": 0},
 //!       "requests": {"accepted": 0, "delivered": 0, "rejected": 0, "in_flight": 0, "spilled": 0, "dead": 0, "discarded": 0},
-//!       "breaker": "closed", "failures": 0, "last_error": null, "backlog_age_seconds": 0.0, "queue_bytes": 0
+//!       "breaker": "closed", "failures": 0, "last_error": null, "untaken": {}, "backlog_age_seconds": 0.0, "queue_bytes": 0
 //!     }
 //!   },
 //!   "chains": {"8453": {"health": "degraded", "why": "too many operations fail"}, "1": {"health": "healthy", "why": null}},
@@ -19,8 +19,11 @@
 //! }
 //! ```
 //!
-//! `breaker` is `closed`, `open` or `half_open`. `store` is `null` without `file_storage`, and before it is open; `refusing`
-//! says why nothing can be put in, `set_aside` names damaged files that were put aside.
+//! `breaker` is `closed`, `open` or `half_open`. `untaken` has an entry for each signal that the destination does not take,
+//! with its words: `{"logs": "UNIMPLEMENTED: unknown service opentelemetry.proto.collector.logs.v1.LogsService"}`.
+//!
+//! `store` is `null` without `file_storage`, and before it is open; `refusing` says why nothing can be put in, `set_aside`
+//! names damaged files that were put aside.
 //!
 //! `spans` counts spans, `requests` counts requests of metrics and logs. `last_error` is `null` while `failures` is 0,
 //! `resident_bytes` is `null` where the system does not tell. A chain that several services or environments report on shows
@@ -67,6 +70,7 @@ struct Destination<'a> {
     breaker: &'static str,
     failures: u32,
     last_error: Option<&'a str>,
+    untaken: BTreeMap<&'static str, &'a str>,
     backlog_age_seconds: f64,
     queue_bytes: u64,
 }
@@ -129,6 +133,7 @@ fn destination(status: &DestinationStatus) -> Destination<'_> {
         breaker: status.breaker.label(),
         failures: status.failures,
         last_error: status.last_error.as_deref(),
+        untaken: status.untaken.iter().map(|(signal, why)| (signal.name(), why.as_str())).collect(),
         backlog_age_seconds: status.backlog_age.unwrap_or_default().as_secs_f64(),
         queue_bytes: status.queue_bytes,
     }

@@ -13,12 +13,14 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::backlog::Backlog;
 use super::backoff::Backoff;
 use super::breaker::Breaker;
 use super::caller::{Caller, Finished};
 use super::closing::Draining;
 use super::isolate::{Limit, Refusals};
 use super::keeper::{Answer, Keeper};
+use super::lanes::Lanes;
 use super::ledger::Books;
 use super::meters::Meters;
 use super::queue::{Piece, Queue};
@@ -75,6 +77,7 @@ pub(crate) struct Actor {
     pub(crate) caller: Arc<Caller>,
     pub(crate) backoff: Backoff,
     pub(crate) breaker: Breaker,
+    pub(crate) lanes: Lanes,
     pub(crate) refusals: Refusals,
     pub(crate) limit: Limit,
     pub(crate) meters: Meters,
@@ -165,8 +168,10 @@ impl Actor {
                 let bytes: u64 = pieces.iter().map(|piece| piece.body.len() as u64).sum();
                 let count = u32::try_from(pieces.len()).unwrap_or(u32::MAX);
                 let ticket = self.tickets.accept(reply, (signal, spans, once), deadline, count);
-                let full = self.role == Role::Debug && self.tickets.books.queue_bytes + bytes > self.debug_queue_bytes;
-                if self.closed || full {
+                if self.is_full(bytes) && self.lanes.is_closed(signal) {
+                    self.make_room();
+                }
+                if self.closed || self.is_full(bytes) {
                     self.tickets.hand_back(ticket, Undelivered::Closed);
                     pieces.iter().for_each(|_| self.tickets.release(ticket));
                     return;
@@ -175,7 +180,7 @@ impl Actor {
                 if let Some(deadline) = deadline {
                     self.earliest_deadline = Some(self.earliest_deadline.map_or(deadline, |first| first.min(deadline)));
                 }
-                self.expect_spill(now);
+                self.expect_spill(signal, now);
                 for piece in pieces {
                     self.sequence += 1;
                     let (body, items, sequence) = (piece.body, piece.items, self.sequence);
@@ -188,7 +193,7 @@ impl Actor {
             Command::Moved(moved) => {
                 self.tickets.books.moved(moved);
                 if let (Moved::Revived(_), Some(keeper)) = (moved, &mut self.keeper) {
-                    keeper.backlog.rewind();
+                    keeper.backlogs.iter_mut().for_each(Backlog::rewind);
                 }
             }
             Command::LetGo { done } => {
@@ -210,7 +215,13 @@ impl Actor {
         // With a store there is no hurry: nothing is lost by leaving the destination alone.
         if self.keeper.is_none() {
             self.breaker.hurry(now, self.not_before);
+            self.lanes.hurry(now);
         }
+    }
+
+    /// Whether a debug destination has no room for `bytes` more.
+    fn is_full(&self, bytes: u64) -> bool {
+        self.role == Role::Debug && self.tickets.books.queue_bytes + bytes > self.debug_queue_bytes
     }
 
     /// What the store has to do with this turn: what was read, what is to be written, what need not stay in memory.
@@ -234,6 +245,7 @@ impl Actor {
         if self.breaker.tick(now) {
             self.turned(now);
         }
+        self.lanes.tick(now);
         if self.closed || self.not_before.is_some_and(|allowed| now < allowed) {
             return;
         }
@@ -243,19 +255,24 @@ impl Actor {
             if !self.breaker.admits(in_flight) {
                 return;
             }
-            if self.slots[index].is_free(now) && self.start(index, now) {
+            if self.slots[index].is_free(now)
+                && let Some(signal) = self.start(index, now)
+            {
                 self.breaker.started(index);
+                self.lanes.started(signal, index);
                 in_flight += 1;
             }
         }
     }
 
-    /// Sends the next batch on connection `index`; `false`: there is none.
-    fn start(&mut self, index: usize, now: Instant) -> bool {
+    /// Sends the next batch on connection `index`, and says of which signal; `None`: there is none.
+    fn start(&mut self, index: usize, now: Instant) -> Option<Signal> {
+        let admitted = self.admitted();
+        self.make_way(index, |batch| !admitted[batch.signal as usize]);
         loop {
             let slot = &mut self.slots[index];
             let Some(batch) = slot.work.last_mut() else {
-                let Some(batch) = self.next_batch() else { return false };
+                let batch = self.next_batch()?;
                 self.slots[index].work.push(batch);
                 continue;
             };
@@ -269,9 +286,10 @@ impl Actor {
                 continue;
             }
             let bodies = batch.pieces.iter().map(|piece| piece.body.clone()).collect();
-            let attempt = self.caller.clone().attempt(slot.link.take(), batch.signal, bodies);
+            let signal = batch.signal;
+            let attempt = self.caller.clone().attempt(slot.link.take(), signal, bodies);
             slot.sending = Some(Sending { future: Box::pin(attempt), since: now });
-            return true;
+            return Some(signal);
         }
     }
 
@@ -279,7 +297,8 @@ impl Actor {
         let rests = self.slots.iter().filter_map(|slot| slot.rest.map(|rest| rest.until));
         let disk = self.keeper.as_ref().and_then(Keeper::rest);
         // What is over already waits for something else, not for the clock.
-        let pauses = rests.chain(self.not_before).chain(self.breaker.wakes()).chain(disk).filter(|until| *until > now);
+        let breakers = self.breaker.wakes().into_iter().chain(self.lanes.wakes());
+        let pauses = rests.chain(self.not_before).chain(breakers).chain(disk).filter(|until| *until > now);
         let dues = self.sweep_due(now).into_iter().chain(self.spill_due).chain(self.drain_due(now));
         pauses.chain(dues).min().unwrap_or(now + FAR)
     }
@@ -291,8 +310,10 @@ impl Actor {
         let oldest = self.queue.fronts().chain(working).map(|piece| self.tickets.since(piece.ticket)).min();
         let books = &mut self.tickets.books;
         books.oldest = oldest;
-        if books.spans.spilled == 0 && books.requests.spilled == 0 {
-            books.oldest_kept = None;
+        for (signal, backlog) in Signal::ALL.into_iter().zip(self.keeper.iter().flat_map(|keeper| &keeper.backlogs)) {
+            if backlog.is_over() || books.of(signal).spilled == 0 {
+                books.oldest_kept[signal as usize] = None;
+            }
         }
         books.breaker = self.breaker.state();
         self.meters.publish(books);

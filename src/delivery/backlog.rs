@@ -1,5 +1,6 @@
 //! What waits on the disk, as far as its destination must know: where reading has come to, which records are in memory,
 //! which ones behind that place wait again. Plain data; the ids in here are few, the records themselves stay where they are.
+//! Each signal has one, so that one that is not taken stands in nobody's way, however much of it there is.
 //!
 //! A record is in memory at most once. Reading may show records that are in memory already, or that have been delivered and
 //! not been deleted yet; neither may be sent (again).
@@ -9,8 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::queue::Queue;
-use crate::store::{RecordId, Waiting};
+use crate::store::{Portion, RecordId, Waiting};
 
 /// For so long a record that was delivered may still be found on the disk.
 const DELETED: Duration = Duration::from_secs(60);
@@ -24,7 +24,7 @@ pub(crate) enum Aim {
     Behind(RecordId),
 }
 
-/// The backlog of one destination.
+/// The backlog of one signal of one destination.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     /// Everything up to here has been read.
@@ -45,14 +45,27 @@ pub(crate) struct Backlog {
     gone: HashSet<RecordId>,
     /// The same by time, the latest last.
     going: VecDeque<(Instant, RecordId)>,
-    /// Read and not yet sent.
-    pub(crate) ready: Queue,
 }
 
 impl Backlog {
     /// A backlog of which nothing is known but whether there is one.
     pub(crate) fn new(more: bool) -> Self {
         Self { more, ..Self::default() }
+    }
+
+    /// Whether there may be something to read that has not been sent in vain.
+    pub(crate) fn waits(&self) -> bool {
+        self.more || !self.behind.is_empty()
+    }
+
+    /// Whether something waits that others go before.
+    pub(crate) fn stands_back(&self) -> bool {
+        !self.deferred.is_empty()
+    }
+
+    /// Whether nothing is on the disk, as far as we know.
+    pub(crate) fn is_over(&self) -> bool {
+        !self.waits() && !self.stands_back() && self.out.is_empty()
     }
 
     /// What to read next, and after which record; `None`: nothing waits.
@@ -68,10 +81,10 @@ impl Backlog {
     }
 
     /// Of what was read, what is to be taken up. It is in memory from now on.
-    pub(crate) fn choose(&mut self, aim: Aim, read: Vec<Waiting>, now: Instant) -> Vec<Waiting> {
-        let last = read.last().map(|record| record.id);
+    pub(crate) fn choose(&mut self, aim: Aim, read: Portion, now: Instant) -> Vec<Waiting> {
+        let last = read.waiting.last().map(|record| record.id);
         let mut chosen = Vec::new();
-        for record in read {
+        for record in read.waiting {
             let wanted = aim == Aim::Ahead || self.behind.contains(&record.id);
             if wanted && !self.gone.contains(&record.id) && self.out.insert(record.id) {
                 chosen.push(record);
@@ -79,8 +92,11 @@ impl Backlog {
         }
         match (aim, last) {
             (Aim::Ahead, _) if self.rewound => {}
-            (Aim::Ahead, Some(last)) => self.cursor = self.cursor.max(Some(last)),
-            (Aim::Ahead, None) => self.more = self.changed,
+            (Aim::Ahead, last) => {
+                // Also past what is not ours: it is not to be looked at again and again.
+                self.cursor = self.cursor.max(read.seen);
+                self.more = last.is_some() || self.changed;
+            }
             // What was not found in between is not there any more. Others may have come back before it since.
             (Aim::Behind(first), last) => {
                 self.behind.retain(|id| *id < first || last.is_some_and(|last| *id > last));
@@ -157,10 +173,11 @@ mod tests {
     use super::*;
     use crate::otlp::Signal;
 
-    fn records(ids: impl IntoIterator<Item = i64>) -> Vec<Waiting> {
+    fn records(ids: impl IntoIterator<Item = i64>) -> Portion {
         let record =
             |id| Waiting { id: RecordId(id), signal: Signal::Traces, body: Bytes::new(), spans: 1, received: 0 };
-        ids.into_iter().map(record).collect()
+        let waiting: Vec<Waiting> = ids.into_iter().map(record).collect();
+        Portion { seen: waiting.last().map(|record| record.id), waiting, ..Portion::default() }
     }
 
     fn ids(records: &[Waiting]) -> Vec<i64> {
@@ -208,7 +225,7 @@ mod tests {
         let (mut backlog, now) = (Backlog::new(true), Instant::now());
         backlog.next();
         backlog.back(RecordId(1), false);
-        backlog.choose(Aim::Ahead, Vec::new(), now);
+        backlog.choose(Aim::Ahead, records([]), now);
         assert_eq!(backlog.next(), Some((Aim::Ahead, None)));
         backlog.choose(Aim::Ahead, records([1, 2, 3]), now);
         backlog.back(RecordId(3), false);
@@ -221,6 +238,24 @@ mod tests {
         backlog.rewind();
         backlog.choose(Aim::Ahead, records([7]), now);
         assert_eq!(backlog.next(), Some((Aim::Ahead, None)), "from the start");
+    }
+
+    /// Many records of another signal lie between ours, and after them: each is looked at once.
+    #[test]
+    fn what_is_not_ours_is_passed_over_once() {
+        let (mut backlog, now) = (Backlog::new(true), Instant::now());
+        backlog.choose(Aim::Ahead, Portion { seen: Some(RecordId(500)), ..records([7]) }, now);
+        assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(500)))));
+        backlog.choose(Aim::Ahead, Portion { seen: Some(RecordId(900)), ..records([]) }, now);
+        assert!(!backlog.waits() && !backlog.is_over(), "7 is in memory");
+        // It had come to the disk while it was on its way, and must be sent again.
+        backlog.back(RecordId(7), false);
+        assert_eq!(backlog.next(), Some((Aim::Behind(RecordId(7)), Some(RecordId(6)))));
+        backlog.choose(Aim::Behind(RecordId(7)), records([7]), now);
+        backlog.finished(RecordId(7), now);
+        assert!(backlog.is_over());
+        backlog.back(RecordId(901), false);
+        assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(900)))));
     }
 
     #[test]

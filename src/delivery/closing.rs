@@ -6,9 +6,11 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::Undelivered;
 use super::actor::Actor;
 use super::queue::Piece;
+use super::slot::Slot;
+use super::tickets::TicketId;
+use super::{Signal, Undelivered};
 
 /// So much of the time is kept for the disk.
 const FOR_THE_DISK: Duration = Duration::from_millis(1_500);
@@ -42,14 +44,17 @@ impl Actor {
         // A destination that is left alone would not be tried before the end: there is nothing to wait for.
         let late = self.draining.iter().any(|draining| draining.spill_at <= now);
         let given_up = self.keeper.is_some() && (late || !self.breaker.is_closed());
-        if given_up {
-            self.spill(now, true);
-            self.give_up_deltas(late);
+        // The same holds for a signal that it does not take.
+        let alone = Signal::ALL.map(|signal| given_up || (self.keeper.is_some() && self.is_left_alone(signal)));
+        if alone.contains(&true) {
+            self.spill(now, given_up);
+            self.give_up_deltas(alone, late);
             self.ask(now);
         }
-        let sending = self.slots.iter().any(|slot| slot.sending.is_some());
+        let waited_for = |slot: &Slot| slot.work.last().is_some_and(|batch| !alone[batch.signal as usize]);
+        let sending = self.slots.iter().any(|slot| slot.sending.is_some() && waited_for(slot));
         let idle = match self.keeper {
-            Some(_) => !self.tickets.anything_waits() && (given_up || !sending),
+            Some(_) => !self.tickets.anything_waits() && !sending,
             None => self.queue.is_empty() && !self.slots.iter().any(|slot| slot.has_work()),
         };
         if !idle && now < deadline {
@@ -64,11 +69,13 @@ impl Actor {
         }
     }
 
-    /// What must not be sent twice is not written, and will not be sent any more; what is on its way has until it is `late`.
-    fn give_up_deltas(&mut self, late: bool) {
+    /// What must not be sent twice is not written, and of signals that are left `alone` will not be sent any more; what is on
+    /// its way has until it is `late`.
+    fn give_up_deltas(&mut self, alone: [bool; 3], late: bool) {
         let slots = self.slots.iter().filter(|slot| late || slot.sending.is_none());
         let pieces = self.queue.iter().chain(slots.flat_map(|slot| slot.work.iter().flat_map(|batch| &batch.pieces)));
-        let once: Vec<_> = pieces.map(|piece| piece.ticket).filter(|ticket| self.tickets.once(*ticket)).collect();
+        let lost = |ticket: &TicketId| self.tickets.once(*ticket) && alone[self.tickets.signal(*ticket) as usize];
+        let once: Vec<_> = pieces.map(|piece| piece.ticket).filter(lost).collect();
         self.withdrawn |= !once.is_empty();
         once.into_iter().for_each(|ticket| _ = self.tickets.hand_back(ticket, Undelivered::Closed));
     }
@@ -95,7 +102,7 @@ impl Actor {
     /// Lets go of everything. `true`: something had to be handed back that its client was waiting for.
     fn give_up(&mut self, now: Instant) -> bool {
         let mut pieces: Vec<Piece> = Vec::new();
-        let ready = self.keeper.as_mut().map(|keeper| std::mem::take(&mut keeper.backlog.ready));
+        let ready = self.keeper.as_mut().map(|keeper| std::mem::take(&mut keeper.ready));
         for queue in ready.into_iter().chain([std::mem::take(&mut self.queue)]) {
             pieces.extend(queue.into_lanes().flat_map(|(_, lane)| lane));
         }

@@ -15,6 +15,7 @@ use super::caller::Caller;
 use super::clock::unix_nano;
 use super::isolate::{Limit, Refusals};
 use super::keeper::Keeper;
+use super::lanes::Lanes;
 use super::ledger::Books;
 use super::meters::Meters;
 use super::queue::Queue;
@@ -122,7 +123,7 @@ impl Destination {
             Some(store) => {
                 let kept = kept(store, &settings.name).map_err(wrong)?;
                 tickets.books.recover(&kept);
-                tickets.books.oldest_kept = kept.oldest;
+                tickets.books.oldest_kept = [kept.oldest; 3];
                 Some(Keeper::new(store.clone(), &settings.name, inbox.downgrade(), kept.waiting.records > 0))
             }
         };
@@ -138,6 +139,7 @@ impl Destination {
             caller,
             backoff,
             breaker: Breaker::new(settings.breaker, Instant::now()),
+            lanes: Lanes::new(settings.breaker, Instant::now()),
             refusals: Refusals::default(),
             limit: Limit::new(settings.max_request_bytes, limit.clone()),
             meters: Meters::new(&settings.name, telemetry),
@@ -255,12 +257,17 @@ impl Destination {
             delivered_late: books.delivered_late,
             queue_bytes: books.queue_bytes,
             backlog_age: {
-                let kept = books.oldest_kept.map(|oldest| Duration::from_nanos(unix_nano().saturating_sub(oldest)));
+                let kept = books.oldest_kept.into_iter().flatten().min();
+                let kept = kept.map(|oldest| Duration::from_nanos(unix_nano().saturating_sub(oldest)));
                 books.oldest.map(|oldest| oldest.elapsed()).max(kept)
             },
             failures: books.failures,
             breaker: books.breaker,
             last_error: books.last_error.map(|error| error.to_string()),
+            untaken: {
+                let known = Signal::ALL.into_iter().zip(books.untaken);
+                known.filter_map(|(signal, error)| error.map(|error| (signal, error.to_string()))).collect()
+            },
         }
     }
 

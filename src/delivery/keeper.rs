@@ -7,23 +7,25 @@ use std::time::Duration;
 use tokio::sync::mpsc::WeakUnboundedSender;
 use tokio::time::Instant;
 
+use super::Signal;
 use super::actor::Command;
 use super::backlog::{Aim, Backlog};
+use super::queue::Queue;
 use super::tickets::TicketId;
-use crate::store::{Count, NewRecord, NotKept, RecordId, Store, StoreError, Waiting};
+use crate::store::{NewRecord, NotKept, Portion, RecordId, Store, StoreError};
 
 /// After the disk has failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// What a read came to.
-pub(crate) type Read = Result<(Vec<Waiting>, Count), StoreError>;
+pub(crate) type Read = Result<Portion, StoreError>;
 
 /// What the store answers.
 #[derive(Debug)]
 pub(crate) enum Answer {
     Written { ticket: TicketId, number: u64, result: Result<Vec<RecordId>, NotKept> },
     Replaced { ticket: TicketId, record: RecordId, result: Result<Vec<RecordId>, NotKept> },
-    Read(Aim, Read),
+    Read(Signal, Aim, Read),
 }
 
 /// One destination's share of the store.
@@ -32,14 +34,19 @@ pub(crate) struct Keeper {
     store: Store,
     pub(crate) destination: Arc<str>,
     inbox: WeakUnboundedSender<Command>,
-    pub(crate) backlog: Backlog,
+    /// Of each signal.
+    pub(crate) backlogs: [Backlog; 3],
+    /// Read and not yet sent.
+    pub(crate) ready: Queue,
+    /// Whose turn it was to be read.
+    turn: Signal,
     number: u64,
     /// Puts that are under way.
     puts: BTreeSet<u64>,
     reading: bool,
     /// What was read, and the first put that did not lie before it. A record that is just being put may be among it: who it
     /// belongs to is only known when the puts before are answered.
-    arrived: Option<(u64, Aim, Read)>,
+    arrived: Option<(u64, Signal, Aim, Read)>,
     /// After a failure.
     rest: Option<Instant>,
     /// Replacements that failed.
@@ -57,7 +64,9 @@ impl Keeper {
             store,
             destination: destination.into(),
             inbox,
-            backlog: Backlog::new(something_waits),
+            backlogs: Signal::ALL.map(|_| Backlog::new(something_waits)),
+            ready: Queue::default(),
+            turn: Signal::Logs,
             number: 0,
             puts: BTreeSet::new(),
             reading: false,
@@ -92,37 +101,53 @@ impl Keeper {
         });
     }
 
-    /// `ids` were delivered.
-    pub(crate) fn finish(&mut self, ids: Vec<RecordId>, now: Instant) {
-        ids.iter().for_each(|id| self.backlog.finished(*id, now));
-        self.store.finish(ids);
+    /// The backlog of `signal`.
+    pub(crate) fn backlog(&mut self, signal: Signal) -> &mut Backlog {
+        &mut self.backlogs[signal as usize]
     }
 
-    /// Asks for more of the backlog, unless that is under way or the disk is to be left alone.
-    pub(crate) fn read(&mut self, max_bytes: usize, now: Instant) {
-        if self.reading || self.rest.is_some_and(|rest| now < rest) {
-            return;
-        }
-        let (Some((aim, after)), Some(inbox)) = (self.backlog.next(), self.inbox.upgrade()) else { return };
-        self.reading = true;
-        self.store.read(&self.destination, after, max_bytes, move |read| {
-            let _ = inbox.send(Command::Store(Answer::Read(aim, read)));
+    /// These were delivered.
+    pub(crate) fn finish(&mut self, records: Vec<(Signal, RecordId)>, now: Instant) {
+        records.iter().for_each(|(signal, id)| self.backlog(*signal).finished(*id, now));
+        self.store.finish(records.into_iter().map(|(_, id)| id).collect());
+    }
+
+    /// Whether a read could be asked for: none is under way, and the disk is not to be left alone.
+    pub(crate) fn may_read(&self, now: Instant) -> bool {
+        !self.reading && self.rest.is_none_or(|rest| rest <= now)
+    }
+
+    /// Asks for more of the backlog of one of the `wanted` signals, in turns.
+    pub(crate) fn read(&mut self, wanted: [bool; 3], max_bytes: usize) {
+        let Some(signal) = self.next_turn(wanted) else { return };
+        let (Some((aim, after)), Some(inbox)) = (self.backlog(signal).next(), self.inbox.upgrade()) else { return };
+        (self.reading, self.turn) = (true, signal);
+        self.store.read(&self.destination, signal, after, max_bytes, move |read| {
+            let _ = inbox.send(Command::Store(Answer::Read(signal, aim, read)));
         });
     }
 
+    /// Whose turn it is to be read. What was sent in vain goes after everything else, of whatever signal.
+    fn next_turn(&self, wanted: [bool; 3]) -> Option<Signal> {
+        let turns = (1..=3).map(|step| Signal::ALL[(self.turn as usize + step) % 3]);
+        let turns = turns.filter(|signal| wanted[*signal as usize]);
+        let find = |has: fn(&Backlog) -> bool| turns.clone().find(|signal| has(&self.backlogs[*signal as usize]));
+        find(Backlog::waits).or_else(|| find(Backlog::stands_back))
+    }
+
     /// A read has been answered.
-    pub(crate) fn arrived(&mut self, aim: Aim, read: Read) {
-        self.arrived = Some((self.number, aim, read));
+    pub(crate) fn arrived(&mut self, signal: Signal, aim: Aim, read: Read) {
+        self.arrived = Some((self.number, signal, aim, read));
     }
 
     /// What was read, as soon as it is known whose it is.
-    pub(crate) fn take(&mut self) -> Option<(Aim, Read)> {
+    pub(crate) fn take(&mut self) -> Option<(Signal, Aim, Read)> {
         let (fence, ..) = self.arrived.as_ref()?;
         if self.puts.first().is_some_and(|number| number <= fence) {
             return None;
         }
         self.reading = false;
-        self.arrived.take().map(|(_, aim, read)| (aim, read))
+        self.arrived.take().map(|(_, signal, aim, read)| (signal, aim, read))
     }
 
     /// The disk has failed: it is left alone for a while.

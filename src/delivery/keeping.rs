@@ -36,9 +36,9 @@ pub(crate) struct Remains {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Todo {
     /// Delivered: forget it.
-    Finish(RecordId),
+    Finish(Signal, RecordId),
     /// Nothing of it is in memory any more, and it still waits; `true`: let others go first.
-    Back(RecordId, bool),
+    Back(Signal, RecordId, bool),
     /// Keep what is left of it and its dead letters in its place.
     Replace(TicketId),
     /// Keep its dead letters; the rest was delivered.
@@ -211,7 +211,7 @@ impl Tickets {
                 };
                 (ticket.weight, ticket.deadline) = (parts.spilled, None);
                 let received = unix_nano().saturating_sub(ticket.since.elapsed().as_nanos() as u64);
-                self.books.oldest_kept.get_or_insert(received);
+                self.books.oldest_kept[ticket.signal as usize].get_or_insert(received);
             }
             // It was delivered meanwhile, or nobody waits any more. Its dead letters stay: they are on the disk.
             (Ok(mut records), _) => {
@@ -224,7 +224,8 @@ impl Tickets {
                     self.died.extend(died.map(|dead| dead.death.reason));
                 }
                 records.truncate(usize::from(written.waits));
-                self.todo.extend(records.into_iter().map(Todo::Finish));
+                let signal = ticket.signal;
+                self.todo.extend(records.into_iter().map(|record| Todo::Finish(signal, record)));
             }
             (Err(_), Phase::Waiting) => {
                 let keeping = ticket.keeping();
@@ -250,9 +251,9 @@ impl Tickets {
         if !left && !dead {
             let parts = ticket.parts((0, false), (0, false));
             self.books.settle_kept(ticket.signal, ticket.weight, parts);
-            self.todo.push(Todo::Finish(record));
+            self.todo.push(Todo::Finish(ticket.signal, record));
         } else if ticket.acknowledged == 0 && !dead {
-            self.todo.push(Todo::Back(record, keeping.is_some_and(|keeping| keeping.defer)));
+            self.todo.push(Todo::Back(ticket.signal, record, keeping.is_some_and(|keeping| keeping.defer)));
         } else {
             self.todo.push(Todo::Replace(id));
             return;

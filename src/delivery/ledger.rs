@@ -17,11 +17,13 @@ pub(crate) struct Books {
     pub(crate) queue_bytes: u64,
     /// What waits in memory, since when.
     pub(crate) oldest: Option<Instant>,
-    /// When the oldest of what waits on disk was received, about; nanoseconds since the Unix epoch.
-    pub(crate) oldest_kept: Option<u64>,
+    /// When the oldest of what waits on disk was received, about, of each signal; nanoseconds since the Unix epoch.
+    pub(crate) oldest_kept: [Option<u64>; 3],
     pub(crate) failures: u32,
     pub(crate) breaker: BreakerState,
     pub(crate) last_error: Option<Arc<str>>,
+    /// Of each signal that the destination does not take: how it says so.
+    pub(crate) untaken: [Option<Arc<str>>; 3],
     /// What was read as waiting before we were told that it had been revived: spans, requests.
     ahead: [u64; 2],
 }
@@ -42,7 +44,8 @@ impl Parts {
 }
 
 impl Books {
-    fn of(&mut self, signal: Signal) -> &mut Conservation {
+    /// The side that counts `signal`.
+    pub(crate) fn of(&mut self, signal: Signal) -> &mut Conservation {
         match signal {
             Signal::Traces => &mut self.spans,
             Signal::Metrics | Signal::Logs => &mut self.requests,
@@ -60,6 +63,11 @@ impl Books {
         };
         balance(&mut self.spans, |count| count.spans);
         balance(&mut self.requests, |count| count.requests);
+    }
+
+    /// What the last attempt with `signal` ended with, if it is known and matters.
+    pub(crate) fn last_error_of(&self, signal: Signal) -> Option<&str> {
+        self.untaken[signal as usize].as_deref().or(self.last_error.as_deref())
     }
 
     /// Taken in hand.

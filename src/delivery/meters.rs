@@ -73,7 +73,8 @@ impl Meters {
             self.telemetry.counter("chainspan_exporter_send_failed_requests_total", &labels)
         });
         counter.increment(1);
-        if !self.may_speak(code) {
+        // What is not taken is said once, and not with every request that tries it.
+        if judgement == Judgement::Untaken || !self.may_speak(code) {
             return;
         }
         let exporter = &self.name;
@@ -85,7 +86,24 @@ impl Meters {
             Judgement::Permanent => tracing::error!(exporter, %failure, "the destination refuses data"),
             Judgement::TooLarge => tracing::warn!(exporter, %failure, "the request is too large, sending it in halves"),
             Judgement::Retry => tracing::warn!(exporter, %failure, "cannot deliver, trying again"),
+            Judgement::Untaken => {}
         }
+    }
+
+    /// The destination does not take `signal`.
+    pub(crate) fn untaken(&self, signal: Signal, failure: &Failure) {
+        let (exporter, signal) = (&self.name, signal.name());
+        tracing::warn!(
+            exporter, signal, %failure,
+            "the destination does not take {signal}: enable it there, or take the exporter out of the signal's pipeline; \
+             other signals go on, and this one is tried from time to time"
+        );
+    }
+
+    /// It does by now.
+    pub(crate) fn taken(&self, signal: Signal) {
+        let (exporter, signal) = (&self.name, signal.name());
+        tracing::info!(exporter, signal, "the destination takes {signal} now");
     }
 
     /// The first success after failures.

@@ -11,8 +11,8 @@
 //! | who | does | never |
 //! |---|---|---|
 //! | `destination`, `receipt` | what others hold | waits |
-//! | `actor`, `settle`, `sweep`, `spill`, `recall`, `closing` | the one task that owns everything | blocks, copies a body |
-//! | `queue`, `slot`, `tickets`, `keeping`, `ledger`, `isolate`, `backlog`, `breaker` | its state, plain data | knows sockets or time zones |
+//! | `actor`, `settle`, `untaken`, `sweep`, `spill`, `recall`, `closing` | the one task that owns everything | blocks, copies a body |
+//! | `queue`, `slot`, `tickets`, `keeping`, `ledger`, `isolate`, `backlog`, `breaker`, `lanes` | its state, plain data | knows sockets or time zones |
 //! | `keeper` | questions to the store, which come back as commands | waits |
 //! | `caller`, `connection`, `rope`, `compress`, `response` | one unary gRPC call | decides what happens next |
 //! | `retry`, `backoff` | tables and arithmetic | waits |
@@ -35,6 +35,7 @@ mod destination;
 mod isolate;
 mod keeper;
 mod keeping;
+mod lanes;
 mod ledger;
 mod letter;
 mod meters;
@@ -51,6 +52,7 @@ mod spill;
 mod status;
 mod sweep;
 mod tickets;
+mod untaken;
 
 pub use destination::{Destination, DestinationError, Moved};
 pub use letter::{Description, Meaning, describe, meanings};

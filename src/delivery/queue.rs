@@ -50,10 +50,19 @@ impl Queue {
         self.lanes[signal as usize].push_back(piece);
     }
 
-    /// Everything of the signal that waits longest, oldest first, up to `max` bytes but at least one piece.
-    pub(crate) fn take(&mut self, max: usize) -> Option<Batch> {
+    /// Back to where they were: pieces that were taken, and not sent.
+    pub(crate) fn put_back(&mut self, signal: Signal, pieces: Vec<Piece>) {
+        let lane = &mut self.lanes[signal as usize];
+        lane.extend(pieces);
+        lane.make_contiguous().sort_by_key(|piece| piece.sequence);
+    }
+
+    /// Everything of that signal among the `admitted` that waits longest, oldest first, up to `max` bytes but at least one
+    /// piece.
+    pub(crate) fn take(&mut self, max: usize, admitted: [bool; 3]) -> Option<Batch> {
         let waiting = |signal: &Signal| self.lanes[*signal as usize].front().map(|piece| piece.sequence);
-        let signal = Signal::ALL.into_iter().filter(|signal| waiting(signal).is_some()).min_by_key(waiting)?;
+        let candidates = Signal::ALL.into_iter().filter(|signal| admitted[*signal as usize]);
+        let signal = candidates.filter(|signal| waiting(signal).is_some()).min_by_key(waiting)?;
         let first = self.lanes[signal as usize].pop_front()?;
         let mut batch = Batch { signal, pieces: vec![first], sealed: false, kept: false };
         self.top_up(&mut batch, max);
@@ -98,6 +107,16 @@ impl Queue {
         Signal::ALL.into_iter().zip(self.lanes)
     }
 
+    /// Everything of `signal`.
+    pub(crate) fn take_lane(&mut self, signal: Signal) -> VecDeque<Piece> {
+        std::mem::take(&mut self.lanes[signal as usize])
+    }
+
+    /// Whether anything waits of a signal among the `admitted`.
+    pub(crate) fn has_any(&self, admitted: [bool; 3]) -> bool {
+        self.lanes.iter().zip(admitted).any(|(lane, admitted)| admitted && !lane.is_empty())
+    }
+
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.lanes.iter().all(VecDeque::is_empty)
@@ -107,6 +126,8 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ALL: [bool; 3] = [true; 3];
 
     fn piece(sequence: u64, length: usize) -> Piece {
         Piece { body: Bytes::from(vec![0; length]), items: 1, ticket: 0, sequence, held: None }
@@ -123,10 +144,28 @@ mod tests {
         queue.push(Signal::Traces, piece(2, 40));
         queue.push(Signal::Logs, piece(3, 40));
         queue.push(Signal::Logs, piece(4, 40));
-        let batch = queue.take(100).expect("something waits");
+        let batch = queue.take(100, ALL).expect("something waits");
         assert_eq!((batch.signal, sequences(&batch)), (Signal::Logs, vec![1, 3]));
-        assert_eq!(queue.take(100).map(|batch| sequences(&batch)), Some(vec![2]));
-        assert_eq!(queue.take(10).map(|batch| sequences(&batch)), Some(vec![4]));
-        assert!(queue.take(100).is_none() && queue.is_empty());
+        assert_eq!(queue.take(100, ALL).map(|batch| sequences(&batch)), Some(vec![2]));
+        assert_eq!(queue.take(10, ALL).map(|batch| sequences(&batch)), Some(vec![4]));
+        assert!(queue.take(100, ALL).is_none() && queue.is_empty());
+    }
+
+    /// A signal that is not admitted keeps its place, and what was taken of it gets its place back.
+    #[test]
+    fn what_is_not_admitted_is_passed_over_and_what_comes_back_is_where_it_was() {
+        let mut queue = Queue::default();
+        for (signal, sequence) in [(Signal::Logs, 1), (Signal::Logs, 2), (Signal::Traces, 3), (Signal::Logs, 4)] {
+            queue.push(signal, piece(sequence, 40));
+        }
+        let first = queue.take(40, ALL).expect("logs");
+        let second = queue.take(40, ALL).expect("logs");
+        queue.put_back(Signal::Logs, second.pieces);
+        queue.put_back(Signal::Logs, first.pieces);
+        let without_logs = [true, true, false];
+        assert!(queue.has_any(without_logs));
+        assert_eq!(queue.take(100, without_logs).map(|batch| sequences(&batch)), Some(vec![3]));
+        assert!(!queue.has_any(without_logs) && queue.take(100, without_logs).is_none());
+        assert_eq!(queue.take(1_000, ALL).map(|batch| sequences(&batch)), Some(vec![1, 2, 4]));
     }
 }

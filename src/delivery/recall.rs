@@ -1,39 +1,54 @@
 //! From the disk to the destination: the backlog drains by itself, oldest first, at most one request's worth ahead of what
-//! is being sent. While the destination is left alone nothing is read, except for the one request that tries it.
+//! is being sent, the signals in turns. While the destination, or a signal, is left alone nothing of it is read, except for
+//! the one request that tries it.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::BreakerState;
 use super::actor::Actor;
 use super::clock::unix_nano;
 use super::destination::cut_to_size;
 use super::keeper::Keeper;
 use super::queue::{Batch, Piece};
+use super::{BreakerState, Signal};
 use crate::store::{Reason, Waiting};
 
 impl Actor {
     /// Reads ahead, if there is something to read and somebody to send it to.
     pub(crate) fn fetch(&mut self, now: Instant) {
         let held = self.closed || !self.draining.is_empty() || self.not_before.is_some_and(|allowed| now < allowed);
-        let idle = || self.queue.is_empty() && self.slots.iter().all(|slot| slot.work.is_empty());
-        let wanted = |keeper: &Keeper| match self.breaker.state() {
-            _ if held => false,
-            BreakerState::Closed => keeper.backlog.ready.bytes() < self.max_request_bytes,
-            BreakerState::HalfOpen => keeper.backlog.ready.is_empty() && idle(),
-            BreakerState::Open => false,
-        };
-        let wanted = self.keeper.as_ref().is_some_and(wanted);
-        if let (Some(keeper), true) = (&mut self.keeper, wanted) {
-            keeper.read(self.max_request_bytes, now);
+        let Some(keeper) = self.keeper.as_ref().filter(|keeper| !held && keeper.may_read(now)) else { return };
+        let wanted = self.wanted(keeper);
+        if let Some(keeper) = &mut self.keeper {
+            keeper.read(wanted, self.max_request_bytes);
         }
+    }
+
+    /// Of which signals there is somebody to send it to.
+    fn wanted(&self, keeper: &Keeper) -> [bool; 3] {
+        use BreakerState::{Closed, HalfOpen, Open};
+        let room = keeper.ready.bytes() < self.max_request_bytes;
+        let working = |signal| self.slots.iter().any(|slot| slot.work.iter().any(|batch| batch.signal == signal));
+        let idle = || {
+            let busy = self.slots.iter().any(|slot| !slot.work.is_empty());
+            !busy && keeper.ready.is_empty() && !self.queue.has_any(self.admitted())
+        };
+        Signal::ALL.map(|signal| match (self.breaker.state(), self.lanes.state(signal)) {
+            (Open, _) | (_, Open) => false,
+            (HalfOpen, Closed | HalfOpen) => idle(),
+            (Closed, Closed) => room,
+            (Closed, HalfOpen) => {
+                let alone = Signal::ALL.map(|other| other == signal);
+                !working(signal) && !keeper.ready.has_any(alone) && !self.queue.has_any(alone)
+            }
+        })
     }
 
     /// Takes up what has been read.
     pub(crate) fn take_up(&mut self, now: Instant) {
-        let Some((aim, read)) = self.keeper.as_mut().and_then(Keeper::take) else { return };
-        let (records, damaged) = match read {
+        let Some((signal, aim, read)) = self.keeper.as_mut().and_then(Keeper::take) else { return };
+        let read = match read {
             Ok(read) => read,
             Err(error) => {
                 self.meters.unreadable(&error);
@@ -41,16 +56,20 @@ impl Actor {
                 return;
             }
         };
-        self.tickets.books.damaged(&damaged);
-        self.meters.died(Reason::CorruptRecord, damaged.records);
-        if self.closed {
+        self.tickets.books.damaged(&read.damaged);
+        self.meters.died(Reason::CorruptRecord, read.damaged.records);
+        let Some(keeper) = self.keeper.as_mut().filter(|_| !self.closed) else { return };
+        if let Some(first) = read.waiting.first() {
+            self.tickets.books.oldest_kept[signal as usize] = Some(first.received);
+        }
+        let backlog = keeper.backlog(signal);
+        let chosen = backlog.choose(aim, read, now);
+        if self.lanes.state(signal) == BreakerState::Open {
+            // It was asked for before we knew that nobody would take it.
+            chosen.into_iter().for_each(|record| backlog.back(record.id, false));
             return;
         }
-        if let Some(first) = records.first() {
-            self.tickets.books.oldest_kept = Some(first.received);
-        }
-        let chosen = self.keeper.as_mut().map(|keeper| keeper.backlog.choose(aim, records, now));
-        chosen.into_iter().flatten().for_each(|record| self.resume(record, now));
+        chosen.into_iter().for_each(|record| self.resume(record, now));
     }
 
     /// A record waits in memory again.
@@ -69,7 +88,7 @@ impl Actor {
             let held = cut.then(|| whole.clone());
             self.tickets.books.queue_bytes += body.len() as u64;
             if let Some(keeper) = &mut self.keeper {
-                keeper.backlog.ready.push(record.signal, Piece { body, items, ticket, sequence, held });
+                keeper.ready.push(record.signal, Piece { body, items, ticket, sequence, held });
             }
         }
     }
@@ -77,17 +96,17 @@ impl Actor {
     /// The next batch to send. Where live traffic waits beside the backlog they take turns, and the backlog has no more
     /// than half of the connections.
     pub(crate) fn next_batch(&mut self) -> Option<Batch> {
-        let max = self.limit.bytes();
-        let stored =
-            self.draining.is_empty() && self.keeper.as_ref().is_some_and(|keeper| !keeper.backlog.ready.is_empty());
-        let live = !self.queue.is_empty();
+        let (max, admitted) = (self.limit.bytes(), self.admitted());
+        let read = self.keeper.as_ref().is_some_and(|keeper| keeper.ready.has_any(admitted));
+        let stored = read && self.draining.is_empty();
+        let live = self.queue.has_any(admitted);
         if stored && (!live || (self.stored_turn && self.has_room_for_stored())) {
             self.stored_turn = false;
-            let batch = self.keeper.as_mut()?.backlog.ready.take(max)?;
+            let batch = self.keeper.as_mut()?.ready.take(max, admitted)?;
             return Some(Batch { kept: true, ..batch });
         }
         self.stored_turn = stored;
-        self.queue.take(max)
+        self.queue.take(max, admitted)
     }
 
     fn has_room_for_stored(&self) -> bool {

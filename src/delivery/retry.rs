@@ -19,6 +19,8 @@ pub(crate) enum Verdict {
     Permanent,
     /// The destination is set up wrongly: the data is sound and is kept.
     Misconfigured,
+    /// The destination does not serve this signal, or not here. It says nothing of the others.
+    Untaken,
 }
 
 const TABLE: [(Code, Verdict); 16] = [
@@ -33,7 +35,7 @@ const TABLE: [(Code, Verdict); 16] = [
     (Code::FailedPrecondition, Verdict::Permanent),
     (Code::Aborted, Verdict::Retry),
     (Code::OutOfRange, Verdict::Retry),
-    (Code::Unimplemented, Verdict::Misconfigured),
+    (Code::Unimplemented, Verdict::Untaken),
     (Code::Internal, Verdict::Permanent),
     (Code::Unavailable, Verdict::Retry),
     (Code::DataLoss, Verdict::Retry),
@@ -65,6 +67,8 @@ pub(crate) enum Judgement {
     Retry,
     /// Send again, and tell the operator loudly.
     Misconfigured,
+    /// The same, and go on with other signals meanwhile.
+    Untaken,
     /// Send again in smaller pieces.
     TooLarge,
     /// Find out whose data is refused.
@@ -100,6 +104,7 @@ impl Failure {
             (Verdict::RetryOnlyWithRetryInfo, None) => Judgement::TooLarge,
             (Verdict::Permanent, _) => Judgement::Permanent,
             (Verdict::Misconfigured, _) => Judgement::Misconfigured,
+            (Verdict::Untaken, _) => Judgement::Untaken,
         }
     }
 
@@ -164,7 +169,8 @@ mod tests {
             ["CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"]
         );
         assert_eq!(names(Verdict::RetryOnlyWithRetryInfo), ["RESOURCE_EXHAUSTED"]);
-        assert_eq!(names(Verdict::Misconfigured), ["PERMISSION_DENIED", "UNIMPLEMENTED", "UNAUTHENTICATED"]);
+        assert_eq!(names(Verdict::Misconfigured), ["PERMISSION_DENIED", "UNAUTHENTICATED"]);
+        assert_eq!(names(Verdict::Untaken), ["UNIMPLEMENTED"]);
     }
 
     #[test]

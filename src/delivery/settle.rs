@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use super::Undelivered;
 use super::actor::Actor;
+use super::backlog::Backlog;
 use super::breaker::Event;
 use super::caller::Finished;
 use super::clock::unix_nano;
@@ -22,10 +23,13 @@ impl Actor {
         let slot = &mut self.slots[index];
         (slot.link, slot.sending) = (end.link, None);
         self.breaker.ended(index);
+        self.lanes.ended(index);
         let Some(mut batch) = slot.work.pop() else { return };
         let failure = match end.outcome {
             Ok(answer) => {
+                let signal = batch.signal;
                 self.acknowledged(batch, &answer);
+                self.taken(signal, now);
                 self.succeeded(index, now);
                 return;
             }
@@ -45,6 +49,10 @@ impl Actor {
                 self.attempted(&batch);
                 self.put_back(batch.signal, batch.pieces, true);
                 self.failed(index, &failure, Event::Misconfigured, now);
+            }
+            Judgement::Untaken => {
+                self.attempted(&batch);
+                self.untaken(batch, &failure, now);
             }
             Judgement::TooLarge | Judgement::Permanent => self.refused(index, batch, &failure, now),
         }
@@ -181,7 +189,7 @@ impl Actor {
         self.limit.grow(now);
         self.turn(Event::Succeeded, now, None);
         if let Some(keeper) = &mut self.keeper {
-            keeper.backlog.hopeful();
+            keeper.backlogs.iter_mut().for_each(Backlog::hopeful);
         }
         let books = &mut self.tickets.books;
         let failures = std::mem::take(&mut books.failures);
@@ -239,14 +247,9 @@ impl Actor {
             return;
         }
         for index in 0..self.slots.len() {
-            let slot = &mut self.slots[index];
-            let still = slot.work.len() - usize::from(slot.sending.is_some());
-            let batches: Vec<Batch> = slot.work.drain(..still).collect();
-            for batch in batches {
-                self.put_back(batch.signal, batch.pieces, false);
-            }
+            self.make_way(index, |_| true);
         }
-        let ready = self.keeper.as_mut().map(|keeper| std::mem::take(&mut keeper.backlog.ready)).unwrap_or_default();
+        let ready = self.keeper.as_mut().map(|keeper| std::mem::take(&mut keeper.ready)).unwrap_or_default();
         for (signal, lane) in ready.into_lanes() {
             self.put_back(signal, lane.into(), false);
         }

@@ -31,11 +31,11 @@ struct Unkept {
 
 impl Actor {
     /// When a parcel that was just taken is to be written.
-    pub(crate) fn expect_spill(&mut self, now: Instant) {
+    pub(crate) fn expect_spill(&mut self, signal: Signal, now: Instant) {
         if self.keeper.is_none() {
             return;
         }
-        if !self.breaker.is_closed() {
+        if self.is_left_alone(signal) {
             self.spill_due = Some(now);
         } else if self.spill_due.is_none() {
             self.spill_due = Some(now + self.spill_after);
@@ -48,16 +48,17 @@ impl Actor {
         if self.keeper.is_none() {
             return;
         }
-        let open = !self.breaker.is_closed();
-        let grace = if open || rest { Duration::ZERO } else { self.spill_after };
+        let left_alone = Signal::ALL.map(|signal| self.is_left_alone(signal));
         let (tickets, due) = (&self.tickets, &mut self.spill_due);
         let mut unkept: Vec<Unkept> = Vec::new();
         let mut places: HashMap<TicketId, usize> = HashMap::new();
         let mut hopeless = Vec::new();
         let working = self.slots.iter().flat_map(|slot| &slot.work).filter(|batch| !batch.kept);
         for piece in self.queue.iter().chain(working.flat_map(|batch| &batch.pieces)) {
+            let left_alone = left_alone[tickets.signal(piece.ticket) as usize];
+            let grace = if left_alone || rest { Duration::ZERO } else { self.spill_after };
             let Some(since) = tickets.unkept(piece.ticket) else {
-                if open && tickets.is_unkeepable(piece.ticket) {
+                if left_alone && tickets.is_unkeepable(piece.ticket) {
                     hopeless.push(piece.ticket);
                 }
                 continue;
@@ -101,7 +102,8 @@ impl Actor {
                     Ok(records) => {
                         self.shed = true;
                         let first = records.first().filter(|_| self.tickets.waits_for_disk(ticket));
-                        first.into_iter().for_each(|record| keeper.backlog.kept(*record));
+                        let signal = self.tickets.signal(ticket);
+                        first.into_iter().for_each(|record| keeper.backlog(signal).kept(*record));
                     }
                     Err(error) => {
                         self.meters.not_kept(error);
@@ -111,8 +113,9 @@ impl Actor {
                 self.tickets.written(ticket, result);
             }
             Answer::Replaced { ticket, record, result: Ok(_) } => {
-                keeper.backlog.finished(record, now);
-                keeper.backlog.added();
+                let backlog = keeper.backlog(self.tickets.signal(ticket));
+                backlog.finished(record, now);
+                backlog.added();
                 self.tickets.replaced(ticket);
             }
             Answer::Replaced { ticket, result: Err(error), .. } => {
@@ -120,7 +123,7 @@ impl Actor {
                 keeper.stuck.push(ticket);
                 keeper.failed(now);
             }
-            Answer::Read(aim, read) => keeper.arrived(aim, read),
+            Answer::Read(signal, aim, read) => keeper.arrived(signal, aim, read),
         }
     }
 
@@ -141,16 +144,17 @@ impl Actor {
         self.tickets.books.queue_bytes -= freed;
     }
 
-    /// Takes `pieces` out of the hands of a connection: what the disk has is dropped (with `defer`, others go first when it
-    /// is read again), the rest waits in the queue.
-    pub(crate) fn put_back(&mut self, signal: Signal, pieces: Vec<Piece>, defer: bool) {
+    /// Takes `pieces` out of the hands of a connection: what the disk has is dropped, the rest waits in the queue, in its
+    /// old place. With `defer` others go first: when it is read again, and in the queue.
+    pub(crate) fn put_back(&mut self, signal: Signal, mut pieces: Vec<Piece>, defer: bool) {
         let mut freed = 0;
-        for piece in pieces {
-            if keep_or_drop(&mut self.tickets, &piece, &mut freed, defer) {
-                self.queue.push(signal, piece);
-            }
-        }
+        pieces.retain(|piece| keep_or_drop(&mut self.tickets, piece, &mut freed, defer));
         self.tickets.books.queue_bytes -= freed;
+        if defer {
+            pieces.into_iter().for_each(|piece| self.queue.push(signal, piece));
+        } else if !pieces.is_empty() {
+            self.queue.put_back(signal, pieces);
+        }
     }
 
     /// Asks the store for what has gathered.
@@ -159,13 +163,13 @@ impl Actor {
             let stuck = self.keeper.as_mut().map(|keeper| std::mem::take(&mut keeper.stuck)).unwrap_or_default();
             self.tickets.todo.extend(stuck.into_iter().map(Todo::Replace));
         }
-        let mut finished: Vec<RecordId> = Vec::new();
+        let mut finished: Vec<(Signal, RecordId)> = Vec::new();
         for todo in std::mem::take(&mut self.tickets.todo) {
             match todo {
-                Todo::Finish(record) => finished.push(record),
-                Todo::Back(record, defer) => {
+                Todo::Finish(signal, record) => finished.push((signal, record)),
+                Todo::Back(signal, record, defer) => {
                     if let Some(keeper) = &mut self.keeper {
-                        keeper.backlog.back(record, defer);
+                        keeper.backlog(signal).back(record, defer);
                     }
                 }
                 Todo::Bury(ticket) => {

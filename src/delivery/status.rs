@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Signal;
 use crate::config::Role;
 
 /// Where every span handed to a destination is now. At every moment
@@ -71,4 +72,6 @@ pub struct DestinationStatus {
     pub breaker: BreakerState,
     /// What the last failed attempt ended with, while `failures` is not 0.
     pub last_error: Option<String>,
+    /// Signals that it does not take, with its words: they wait by themselves while the others go on.
+    pub untaken: Vec<(Signal, String)>,
 }

@@ -33,7 +33,7 @@ impl Actor {
         let (tickets, name) = (&mut self.tickets, &self.name);
         self.queue.retain(|piece| drop_lapsed(tickets, piece, now, name));
         if let Some(keeper) = &mut self.keeper {
-            keeper.backlog.ready.retain(|piece| drop_lapsed(tickets, piece, now, name));
+            keeper.ready.retain(|piece| drop_lapsed(tickets, piece, now, name));
         }
         let mut given_up = Vec::new();
         for (index, slot) in self.slots.iter_mut().enumerate() {
@@ -47,7 +47,7 @@ impl Actor {
                 // No short circuit: each of them is to be handed back.
                 let lapsed = batch.pieces.iter().filter(|piece| hand_back_lapsed(tickets, piece, now, name)).count();
                 // The one that tries the destination goes on: it is about more than its own parcels.
-                if lapsed == batch.pieces.len() && !self.breaker.is_probe(index) {
+                if lapsed == batch.pieces.len() && !self.breaker.is_probe(index) && !self.lanes.is_probe(index) {
                     given_up.push((index, expired));
                 }
             }
@@ -56,7 +56,7 @@ impl Actor {
             self.stop(index, expired, now);
         }
         let pieces = self.slots.iter().flat_map(|slot| slot.work.iter().flat_map(|batch| &batch.pieces));
-        let stored = self.keeper.iter().flat_map(|keeper| keeper.backlog.ready.iter());
+        let stored = self.keeper.iter().flat_map(|keeper| keeper.ready.iter());
         let waiting = self.queue.iter().chain(stored).chain(pieces);
         let deadlines = waiting.filter_map(|piece| self.tickets.deadline(piece.ticket));
         // What is over and still out is on its way, and on the disk.
@@ -66,6 +66,7 @@ impl Actor {
     /// Ends an attempt that nobody waits for; its connection is cut, since it holds the bytes.
     fn stop(&mut self, index: usize, expired: bool, now: Instant) {
         self.breaker.ended(index);
+        self.lanes.ended(index);
         let slot = &mut self.slots[index];
         let waited = slot.sending.take().map_or(Duration::ZERO, |sending| now - sending.since);
         for piece in slot.work.pop().into_iter().flat_map(|batch| batch.pieces) {
@@ -97,7 +98,7 @@ pub(crate) fn drop_lapsed(tickets: &mut Tickets, piece: &Piece, now: Instant, de
 
 fn expire(tickets: &mut Tickets, piece: &Piece, destination: &str) {
     let now = unix_nano();
-    let last_error = tickets.books.last_error.as_deref().unwrap_or("it was not sent").to_owned();
+    let last_error = tickets.books.last_error_of(tickets.signal(piece.ticket)).unwrap_or("it was not sent").to_owned();
     let (attempts, first) = tickets.attempts(piece.ticket, now);
     let about = describe(tickets.signal(piece.ticket), &piece.body);
     let death = Death {
@@ -121,7 +122,8 @@ pub(crate) fn hand_back_lapsed(tickets: &mut Tickets, piece: &Piece, now: Instan
         Lapse::Settled => return true,
         Lapse::Withdrawn => Undelivered::Closed,
         Lapse::Expired => {
-            let last = tickets.books.last_error.as_deref().unwrap_or("it has not answered yet");
+            let signal = tickets.signal(piece.ticket);
+            let last = tickets.books.last_error_of(signal).unwrap_or("it has not answered yet");
             Undelivered::Timeout { destination: destination.to_owned(), last_error: last.to_owned() }
         }
     };

@@ -7,10 +7,11 @@ use std::sync::mpsc::{Receiver, Sender, sync_channel};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension};
 
+use crate::otlp::Signal;
 use crate::store::fault::Fault;
 use crate::store::frame::{Head, State};
 use crate::store::job::{Done, Job, Message};
-use crate::store::record::{Count, RecordId, Waiting};
+use crate::store::record::{Count, Portion, RecordId, Waiting};
 use crate::store::scan::blob;
 use crate::store::select::what_is_wrong;
 use crate::store::shared::{NotRead, Shared};
@@ -20,33 +21,32 @@ use crate::store::{NotKept, StoreError};
 #[derive(Debug)]
 pub(super) struct Ask {
     pub(super) destination: String,
+    pub(super) signal: Signal,
     pub(super) after: Option<RecordId>,
     pub(super) max_bytes: usize,
-    pub(super) done: Done<Result<(Vec<Waiting>, Count), StoreError>>,
+    pub(super) done: Done<Result<Portion, StoreError>>,
 }
 
 /// Answers `asks` until nobody is left who could ask.
 pub(super) fn run(shared: &Arc<Shared>, asks: &Receiver<Ask>, writer: &Sender<Message>) {
-    while let Ok(Ask { destination, after, max_bytes, done }) = asks.recv() {
-        done.call(answer(shared, writer, &destination, after, max_bytes));
+    while let Ok(ask) = asks.recv() {
+        let portion = answer(shared, writer, &ask);
+        ask.done.call(portion);
     }
 }
 
-fn answer(
-    shared: &Shared,
-    writer: &Sender<Message>,
-    destination: &str,
-    after: Option<RecordId>,
-    max_bytes: usize,
-) -> Result<(Vec<Waiting>, Count), StoreError> {
-    let batch = mended(shared, writer, || {
-        shared.read(&shared.backlog, |connection| collect(connection, destination, after, max_bytes))
-    })?;
-    if batch.damaged.is_empty() {
-        return Ok((batch.waiting, Count::default()));
+fn answer(shared: &Shared, writer: &Sender<Message>, ask: &Ask) -> Result<Portion, StoreError> {
+    let batch = mended(shared, writer, || shared.read(&shared.backlog, |connection| collect(connection, ask)))?;
+    let Batch { waiting, damaged, seen } = batch;
+    if damaged.is_empty() {
+        return Ok(Portion { waiting, seen, ..Portion::default() });
     }
     // Its neighbours are good whether or not the disk took note. If it did not, the record still waits and is found again.
-    Ok((batch.waiting, condemn(writer, batch.damaged).unwrap_or_default()))
+    let last = waiting.last().map(|record| record.id);
+    Ok(match condemn(writer, damaged) {
+        Ok(damaged) => Portion { waiting, damaged, seen },
+        Err(_) => Portion { waiting, seen: last, ..Portion::default() },
+    })
 }
 
 /// Makes dead letters of rows whose body is not what was written. No connection may be held: the writer may need it.
@@ -99,31 +99,30 @@ struct Batch {
     waiting: Vec<Waiting>,
     /// Rows whose body is not what was written, and what is wrong.
     damaged: BTreeMap<RecordId, String>,
+    /// The last row that was looked at.
+    seen: Option<RecordId>,
 }
 
-fn collect(
-    connection: &Connection,
-    destination: &str,
-    after: Option<RecordId>,
-    max_bytes: usize,
-) -> Result<Batch, Fault> {
+fn collect(connection: &Connection, ask: &Ask) -> Result<Batch, Fault> {
     let mut batch = Batch::default();
     let mut bytes = 0;
     // In two steps: a row is passed over without touching the pages of its body.
     let mut heads = connection.prepare("SELECT id, head FROM records WHERE id > ?1 ORDER BY id")?;
     let mut bodies = connection.prepare("SELECT body FROM records WHERE id = ?1")?;
-    let mut rows = heads.query([after.map_or(i64::MIN, |id| id.0)])?;
+    let mut rows = heads.query([ask.after.map_or(i64::MIN, |id| id.0)])?;
     while let Some(row) = rows.next()? {
         let id = RecordId(row.get(0)?);
         let head = Head::sound(blob(row, 1)?)
             .filter(|head| head.id == id)
             .ok_or_else(|| Fault::Damaged(format!("the head of record {} is not what was written", id.0)))?;
-        if head.state != State::Waiting || head.destination != destination {
-            continue;
-        }
+        let wanted = head.state == State::Waiting && head.destination == ask.destination && head.signal == ask.signal;
         let length = head.body_len as usize;
-        if !batch.waiting.is_empty() && bytes + length > max_bytes {
+        if wanted && !batch.waiting.is_empty() && bytes + length > ask.max_bytes {
             break;
+        }
+        batch.seen = Some(id);
+        if !wanted {
+            continue;
         }
         let body =
             bodies.query_row([id.0], |row| row.get_ref(0).map(|value| value.as_blob().map(Bytes::copy_from_slice)));

@@ -93,7 +93,9 @@ use job::{Done, Job, Message};
 use shared::{Health, Shared};
 use writer::Writer;
 
-pub use record::{Count, Death, Filter, Kept, Letter, NewRecord, Reason, RecordId, Waiting};
+use crate::otlp::Signal;
+
+pub use record::{Count, Death, Filter, Kept, Letter, NewRecord, Portion, Reason, RecordId, Waiting};
 
 /// How a store is set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,20 +233,22 @@ impl Store {
         self.send(Job::Replace { id, parts, done: Done::new(done, || Err(NotKept::Closed)) });
     }
 
-    /// Reads what waits for `destination`, oldest first, of the rows after `after`: at most `max_bytes` of bodies but at
-    /// least one record. Records whose checksum is wrong become dead letters (`corrupt_record`) and are counted in the
-    /// second half of the answer. `done` is called on a thread of the store.
+    /// Reads what waits of `signal` for `destination`, oldest first, of the rows after `after`: at most `max_bytes` of
+    /// bodies but at least one record. Of other signals no body is touched, however many there are. Records whose checksum
+    /// is wrong become dead letters (`corrupt_record`) and are counted in [`Portion::damaged`]. `done` is called on a thread
+    /// of the store.
     pub fn read(
         &self,
         destination: &str,
+        signal: Signal,
         after: Option<RecordId>,
         max_bytes: usize,
-        done: impl FnOnce(Result<(Vec<Waiting>, Count), StoreError>) + Send + 'static,
+        done: impl FnOnce(Result<Portion, StoreError>) + Send + 'static,
     ) {
         let done = Done::new(done, || Err(StoreError(NotKept::Closed.to_string())));
         if let Some(backlog) = &self.inner.backlog {
             // What cannot be sent is dropped, and answered by that.
-            drop(backlog.send(Ask { destination: destination.to_owned(), after, max_bytes, done }));
+            drop(backlog.send(Ask { destination: destination.to_owned(), signal, after, max_bytes, done }));
         }
     }
 

@@ -96,6 +96,17 @@ pub struct Waiting {
     pub received: u64,
 }
 
+/// The next part of what waits, as it was read back.
+#[derive(Clone, Debug, Default)]
+pub struct Portion {
+    /// Oldest first.
+    pub waiting: Vec<Waiting>,
+    /// What was found damaged on the way, and is a dead letter now.
+    pub damaged: Count,
+    /// The last row that was looked at, whatever it was: up to it there is nothing else to be found.
+    pub seen: Option<RecordId>,
+}
+
 /// A dead letter without its body, as it was read back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter {

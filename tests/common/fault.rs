@@ -9,10 +9,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use chainspan::delivery::Signal;
 use http::{HeaderMap, HeaderValue, Response};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
+use opentelemetry_proto::tonic::common::v1::any_value;
 use prost::Message;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -63,6 +66,18 @@ impl Received {
         let scopes = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
         scopes.flat_map(|scope| scope.spans).map(|span| span.span_id).collect()
     }
+
+    /// Bodies of the log records in it.
+    pub fn logs(&self) -> Vec<String> {
+        let request = ExportLogsServiceRequest::decode(&self.body[..]).expect("a valid request");
+        let scopes = request.resource_logs.into_iter().flat_map(|resource| resource.scope_logs);
+        let text = |value| match value {
+            any_value::Value::StringValue(text) => text,
+            other => panic!("not a text: {other:?}"),
+        };
+        let values = scopes.flat_map(|scope| scope.log_records).filter_map(|record| record.body?.value);
+        values.map(text).collect()
+    }
 }
 
 #[derive(Debug)]
@@ -70,6 +85,7 @@ struct Shared {
     script: Mutex<VecDeque<Act>>,
     default: Mutex<Act>,
     poison: Mutex<Option<(&'static str, Code)>>,
+    unserved: Mutex<Vec<Signal>>,
     max_bytes: Mutex<usize>,
     received: Mutex<Vec<Received>>,
     arrived: watch::Sender<usize>,
@@ -93,6 +109,7 @@ impl Fault {
             script: Mutex::default(),
             default: Mutex::new(Act::Accept),
             poison: Mutex::default(),
+            unserved: Mutex::default(),
             max_bytes: Mutex::new(usize::MAX),
             received: Mutex::default(),
             arrived: watch::Sender::new(0),
@@ -124,6 +141,12 @@ impl Fault {
     /// Refuses every request whose bytes hold `marker` (an attribute value, say) with `code`.
     pub fn poison(&self, marker: &'static str, code: Code) -> &Self {
         *self.shared.poison.lock().expect("sound") = Some((marker, code));
+        self
+    }
+
+    /// Answers as a gRPC server that has no service for these signals, whatever the script says; until the next call.
+    pub fn unserved(&self, signals: &[Signal]) -> &Self {
+        *self.shared.unserved.lock().expect("sound") = signals.to_vec();
         self
     }
 
@@ -168,12 +191,28 @@ impl Fault {
     /// How often each span id was accepted.
     pub fn accepted_spans(&self) -> HashMap<Vec<u8>, usize> {
         let mut counts = HashMap::new();
-        for received in self.received().iter().filter(|received| received.accepted) {
+        for received in self.accepted(Signal::Traces) {
             for span in received.spans() {
                 *counts.entry(span).or_default() += 1;
             }
         }
         counts
+    }
+
+    /// How often each body of a log record was accepted.
+    pub fn accepted_logs(&self) -> HashMap<String, usize> {
+        let mut counts = HashMap::new();
+        for received in self.accepted(Signal::Logs) {
+            for body in received.logs() {
+                *counts.entry(body).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    fn accepted(&self, signal: Signal) -> impl Iterator<Item = Received> {
+        let of = move |received: &Received| received.accepted && received.path == signal.grpc_path();
+        self.received().into_iter().filter(of)
     }
 
     /// TCP connections accepted so far.
@@ -232,7 +271,10 @@ async fn answer(
         return;
     }
     let body = unpack(&framed, head.headers.get("grpc-encoding"));
-    let act = {
+    let unserved = |signal: &Signal| signal.grpc_path() == head.uri.path();
+    let act = if shared.unserved.lock().expect("sound").iter().any(unserved) {
+        Act::Refuse(Code::Unimplemented, "unknown service", None)
+    } else {
         let scripted = shared.script.lock().expect("sound").pop_front();
         let act = scripted.unwrap_or_else(|| shared.default.lock().expect("sound").clone());
         let poison = shared.poison.lock().expect("sound").as_ref().copied();

@@ -63,6 +63,12 @@ pub(crate) fn parcel(from: u64, count: u64, name: &str) -> Parcel {
     Parcel { signal: Signal::Traces, body: request.encode_to_vec().into(), spans: count as u32 }
 }
 
+/// A parcel of one log record whose body is `text`.
+pub(crate) fn log(text: &str) -> Parcel {
+    let body = super::common::otlp::logs("gateway", text).encode_to_vec();
+    Parcel { signal: Signal::Logs, body: body.into(), spans: 0 }
+}
+
 pub(crate) fn soon() -> Instant {
     Instant::now() + Duration::from_secs(30)
 }
@@ -79,6 +85,14 @@ pub(crate) fn assert_each_once(fault: &Fault, count: u64) {
     let spans = fault.accepted_spans();
     assert_eq!(spans.len() as u64, count);
     assert!(spans.values().all(|times| *times == 1));
+}
+
+/// Logs with these texts were accepted, each once, and no others.
+pub(crate) fn assert_logs_once(fault: &Fault, texts: impl IntoIterator<Item = String>) {
+    let logs = fault.accepted_logs();
+    let expected: Vec<String> = texts.into_iter().collect();
+    assert!(expected.iter().all(|text| logs.get(text) == Some(&1)), "{logs:?}");
+    assert_eq!(logs.len(), expected.len(), "{logs:?}");
 }
 
 struct Counted(Bytes, Arc<AtomicUsize>);

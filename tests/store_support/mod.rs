@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chainspan::otlp::Signal;
 use chainspan::store::{
-    Count, Death, Kept, NewRecord, NotKept, Reason, RecordId, Settings, Store, StoreError, Waiting,
+    Count, Death, Kept, NewRecord, NotKept, Portion, Reason, RecordId, Settings, Store, StoreError, Waiting,
 };
 
 /// Longer than any disk takes; only a hang reaches it.
@@ -79,16 +79,37 @@ pub(crate) fn replace(store: &Store, id: RecordId, parts: Vec<NewRecord>) -> Res
     receiver.recv_timeout(LONG).expect("a replace is answered")
 }
 
-/// Reads and waits.
+/// Reads of one signal and waits.
+pub(crate) fn portion(
+    store: &Store,
+    destination: &str,
+    signal: Signal,
+    after: Option<RecordId>,
+    max_bytes: usize,
+) -> Result<Portion, StoreError> {
+    let (sender, receiver) = channel();
+    store.read(destination, signal, after, max_bytes, move |answer| sender.send(answer).expect("the test waits"));
+    receiver.recv_timeout(LONG).expect("a read is answered")
+}
+
+/// The same of each signal, together in the order in which it was put, and how much of it was damaged.
 pub(crate) fn read(
     store: &Store,
     destination: &str,
     after: Option<RecordId>,
     max_bytes: usize,
 ) -> Result<(Vec<Waiting>, Count), StoreError> {
-    let (sender, receiver) = channel();
-    store.read(destination, after, max_bytes, move |answer| sender.send(answer).expect("the test waits"));
-    receiver.recv_timeout(LONG).expect("a read is answered")
+    let (mut all, mut sum) = (Vec::new(), Count::default());
+    for signal in Signal::ALL {
+        let Portion { waiting, damaged, .. } = portion(store, destination, signal, after, max_bytes)?;
+        all.extend(waiting);
+        sum.records += damaged.records;
+        sum.spans += damaged.spans;
+        sum.requests += damaged.requests;
+        sum.bytes += damaged.bytes;
+    }
+    all.sort_by_key(|record| record.id);
+    Ok((all, sum))
 }
 
 /// Everything that waits for `destination`, and how much of it was damaged.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
+use chainspan::otlp::Signal;
 use chainspan::store::{Filter, Letter, RecordId, Settings, Store};
 use serde_json::Value;
 
@@ -55,11 +56,11 @@ fn read(store: &Store, destination: &str) -> anyhow::Result<Contents> {
     let mut after = None;
     loop {
         let (sender, receiver) = std::sync::mpsc::channel();
-        store.read(destination, after, 4 << 20, move |answer| _ = sender.send(answer));
-        let (records, _) = receiver.recv().context("the store did not answer")??;
-        let Some(last) = records.last() else { break };
+        store.read(destination, Signal::Traces, after, 4 << 20, move |answer| _ = sender.send(answer));
+        let portion = receiver.recv().context("the store did not answer")??;
+        let Some(last) = portion.waiting.last() else { break };
         after = Some(last.id);
-        for record in &records {
+        for record in &portion.waiting {
             contents.waiting.extend(numbers::read(&record.body)?.ours);
         }
     }

@@ -38,7 +38,10 @@ impl State {
         }
         let destinations = self.0.destinations.last();
         let required = destinations.iter().filter(|status| status.role == Role::Required);
-        let mut down = required.filter(|status| self.degraded(&findings::name_of(status)));
+        // One that does not take a signal warns, and takes the others.
+        let mut down = required.filter(|status| {
+            self.degraded(&findings::name_of(status)) && (status.untaken.is_empty() || findings::takes_nothing(status))
+        });
         down.next().map(|status| status.name.clone())
     }
 

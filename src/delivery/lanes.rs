@@ -1,0 +1,133 @@
+//! Which signals a destination takes: a breaker for each of them beside the one of the whole. "There is no such service"
+//! (UNIMPLEMENTED) speaks of one signal; the others go on as if nothing were, and from time to time one request of it tries
+//! whether it is taken by now. Plain data.
+
+use tokio::time::Instant;
+
+use super::breaker::{Breaker, Event};
+use super::{BreakerState, Signal};
+use crate::config;
+
+/// The breakers of the three signals.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    breakers: [Breaker; 3],
+    /// Not before, says the destination.
+    asked: [Option<Instant>; 3],
+}
+
+impl Lanes {
+    /// Every signal is taken until we hear otherwise.
+    pub(crate) fn new(settings: config::Breaker, now: Instant) -> Self {
+        Self { breakers: Signal::ALL.map(|_| Breaker::new(settings, now)), asked: [None; 3] }
+    }
+
+    pub(crate) fn state(&self, signal: Signal) -> BreakerState {
+        self.breakers[signal as usize].state()
+    }
+
+    /// Whether `signal` is taken, as far as we know.
+    pub(crate) fn is_closed(&self, signal: Signal) -> bool {
+        self.breakers[signal as usize].is_closed()
+    }
+
+    /// Whether another request of `signal` may go out while `in_flight` others of it are.
+    pub(crate) fn admits(&self, signal: Signal, in_flight: usize) -> bool {
+        self.breakers[signal as usize].admits(in_flight)
+    }
+
+    /// A request of `signal` goes out on connection `slot`.
+    pub(crate) fn started(&mut self, signal: Signal, slot: usize) {
+        self.breakers[signal as usize].started(slot);
+    }
+
+    /// Whether the request on connection `slot` tries a signal.
+    pub(crate) fn is_probe(&self, slot: usize) -> bool {
+        self.breakers.iter().any(|breaker| breaker.is_probe(slot))
+    }
+
+    /// The attempt on connection `slot` has ended, whatever it says.
+    pub(crate) fn ended(&mut self, slot: usize) {
+        self.breakers.iter_mut().for_each(|breaker| breaker.ended(slot));
+    }
+
+    /// A request of `signal` was taken. `true`: that is news.
+    pub(crate) fn taken(&mut self, signal: Signal, now: Instant) -> bool {
+        self.asked[signal as usize] = None;
+        self.breakers[signal as usize].on(Event::Succeeded, now, None, 0.0)
+    }
+
+    /// The destination does not take `signal`, and wants none of it before `asked`. `dice` as for a breaker. `true`: it did
+    /// until now.
+    pub(crate) fn refused(&mut self, signal: Signal, now: Instant, asked: Option<Instant>, dice: f64) -> bool {
+        let news = self.is_closed(signal);
+        let known = &mut self.asked[signal as usize];
+        *known = asked.max(*known);
+        self.breakers[signal as usize].on(Event::Misconfigured, now, asked, dice);
+        news
+    }
+
+    /// Lets time pass: what has rested for long enough is tried.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        for breaker in &mut self.breakers {
+            breaker.tick(now);
+        }
+    }
+
+    /// What is not taken may be tried now, unless the destination asked for that time.
+    pub(crate) fn hurry(&mut self, now: Instant) {
+        for (breaker, asked) in self.breakers.iter_mut().zip(self.asked) {
+            breaker.hurry(now, asked);
+        }
+    }
+
+    /// When time changes something.
+    pub(crate) fn wakes(&self) -> impl Iterator<Item = Instant> {
+        self.breakers.iter().filter_map(Breaker::wakes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// One signal is not taken: the others do not notice. It is tried by one request at a time, and closed by a success.
+    #[test]
+    fn a_signal_that_is_not_taken_rests_alone_and_is_tried_by_itself() {
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        let settings = config::Breaker { consecutive_failures: 5, open_min: second, open_max: 60 * second };
+        let mut lanes = Lanes::new(settings, now);
+        let admitted = |lanes: &Lanes| Signal::ALL.map(|signal| lanes.admits(signal, 3));
+        assert!(lanes.refused(Signal::Logs, now, None, 0.5));
+        assert!(!lanes.refused(Signal::Logs, now, None, 0.5), "known already");
+        assert_eq!(admitted(&lanes), [true, true, false]);
+        assert_eq!(lanes.wakes().collect::<Vec<_>>(), [now + second]);
+        lanes.tick(now + second);
+        assert_eq!(lanes.state(Signal::Logs), BreakerState::HalfOpen);
+        lanes.started(Signal::Traces, 0);
+        lanes.started(Signal::Logs, 1);
+        assert_eq!(admitted(&lanes), [true, true, false]);
+        assert!(!lanes.is_probe(0) && lanes.is_probe(1));
+        lanes.ended(1);
+        assert_eq!(admitted(&lanes), [true, true, true]);
+        assert!(lanes.taken(Signal::Logs, now + second) && !lanes.taken(Signal::Traces, now + second));
+        assert!(lanes.is_closed(Signal::Logs));
+    }
+
+    /// A pause that the destination asked for is not cut short.
+    #[test]
+    fn hurry_ends_pauses_of_our_own_alone() {
+        let now = Instant::now();
+        let minute = Duration::from_secs(60);
+        let settings = config::Breaker { consecutive_failures: 5, open_min: minute, open_max: minute };
+        let mut lanes = Lanes::new(settings, now);
+        lanes.refused(Signal::Metrics, now, Some(now + 2 * minute), 0.5);
+        lanes.refused(Signal::Logs, now, None, 0.5);
+        lanes.hurry(now);
+        lanes.tick(now);
+        assert_eq!(Signal::ALL.map(|signal| lanes.admits(signal, 0)), [true, false, true]);
+    }
+}
