@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chainspan::otlp::Signal;
-use chainspan::store::{NewRecord, NotKept, RecordId, Settings, Store};
+use chainspan::store::{NewRecord, NotKept, RecordId, Settings, Store, Wanted};
 
 /// A request of the usual size: 512 spans of 440 bytes.
 const SPANS: u32 = 512;
@@ -117,7 +117,9 @@ fn throughput(directory: &Path, time: Duration) {
     let (start, mut records, mut after) = (Instant::now(), 0, None);
     loop {
         let (sender, receiver) = channel();
-        store.read(DESTINATION, Signal::Traces, after, PORTION, move |answer| sender.send(answer).expect("waits"));
+        let (destination, signal) = (DESTINATION.into(), Signal::Traces);
+        let wanted = Wanted { destination, signal, after, until: None, max_bytes: PORTION };
+        store.read(wanted, move |answer| sender.send(answer).expect("waits"));
         let waiting = receiver.recv().expect("answered").expect("read").waiting;
         let Some(last) = waiting.last() else { break };
         after = Some(last.id);

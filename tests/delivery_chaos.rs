@@ -1,5 +1,6 @@
-//! Everything at once, at random: a destination that is up, down, slow, busy, resets, refuses; poison; clients that go away;
-//! a disk with little room; restarts. An oracle knows every span id and what its client was told.
+//! Everything at once, at random: a destination that is up, down, slow, busy, resets, refuses, does not take spans or logs;
+//! poison; clients that go away; a disk with little room; restarts. An oracle knows every span and every log, and what its
+//! client was told.
 //!
 //! `CHAOS=seed` repeats one run, `CHAOS_RUNS=n` makes more of them.
 
@@ -10,10 +11,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chainspan::config;
-use chainspan::delivery::{Destination, Undelivered};
+use chainspan::delivery::{Destination, Signal, Undelivered};
 use chainspan::store::Store;
 use common::fault::{Act, Fault};
-use delivery_support::{letters, open_with, parcel, settings, start_with, until};
+use delivery_support::{letters, log, open_with, parcel, settings, start_with, until};
 use fastrand::Rng;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
@@ -22,7 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tonic::Code;
 
-/// What a client was told of the spans `from..from + count`.
+/// What a client was told of the spans `from..from + count`, or of the log `from` (`count` is 0).
 type Told = (u64, u64, Result<(), Undelivered>);
 
 fn any_act(random: &mut Rng) -> Act {
@@ -34,11 +35,19 @@ fn any_act(random: &mut Rng) -> Act {
         4 => Act::Refuse(Code::Unavailable, "later", Some(Duration::from_millis(20))),
         5 => Act::Refuse(Code::Unauthenticated, "who are you", None),
         6 => Act::Refuse(Code::ResourceExhausted, "quota", Some(Duration::from_millis(5))),
+        7 => Act::Refuse(Code::Unimplemented, "unknown service", None),
         _ => Act::Accept,
     }
 }
 
 async fn trouble(fault: &Fault, random: &mut Rng) {
+    match random.u8(0..8) {
+        0 => _ = fault.unserved(&[Signal::Logs]),
+        1 => _ = fault.unserved(&[Signal::Traces]),
+        2 => _ = fault.unserved(&Signal::ALL),
+        3 | 4 => _ = fault.unserved(&[]),
+        _ => {}
+    }
     fault.then((0..random.usize(0..6)).map(|_| any_act(random)));
     sleep(Duration::from_millis(random.u64(1..15))).await;
     if random.u8(0..4) == 0 {
@@ -56,13 +65,15 @@ fn send(
     random: &mut Rng,
 ) {
     for _ in 0..random.usize(0..10) {
-        let (from, count) = (*next, random.u64(1..40));
+        let (from, mut count) = (*next, random.u64(1..40));
         *next += count;
         let name = if random.u8(0..25) == 0 { "poison-span" } else { "span" };
+        let is_log = random.u8(0..4) == 0;
+        count = if is_log { 0 } else { count };
         poison.extend((from..from + count).filter(|_| name == "poison-span"));
         let patience = Duration::from_millis(random.u64(20..2_000));
         let goes_away = (random.u8(0..12) == 0).then(|| Duration::from_millis(random.u64(0..20)));
-        let parcel = parcel(from, count, name);
+        let parcel = if is_log { log(&from.to_string()) } else { parcel(from, count, name) };
         let receipt = destination.hand_over(parcel, Instant::now() + patience);
         clients.spawn(async move {
             match goes_away {
@@ -109,7 +120,7 @@ async fn run(seed: u64) {
             send(&mut clients, &destination, &mut next, &mut poison, &mut random);
             trouble(&fault, &mut random).await;
             let status = destination.status();
-            assert!(status.spans.holds(), "seed {seed}: {status:?}");
+            assert!(status.spans.holds() && status.requests.holds(), "seed {seed}: {status:?}");
         }
         // An end that is in order, or the disk gone from one moment to the next.
         let in_order = random.u8(0..3) > 0;
@@ -122,10 +133,12 @@ async fn run(seed: u64) {
             told.extend(answer.expect("no panic"));
         }
         let status = destination.status();
-        assert!(status.spans.holds(), "seed {seed}: {status:?}");
-        assert!(!in_order || (status.spans.in_flight, status.queue_bytes) == (0, 0), "seed {seed}: {status:?}");
+        assert!(status.spans.holds() && status.requests.holds(), "seed {seed}: {status:?}");
+        let idle = (status.spans.in_flight, status.requests.in_flight, status.queue_bytes) == (0, 0, 0);
+        assert!(!in_order || idle, "seed {seed}: {status:?}");
         store.close();
     }
+    fault.unserved(&[]);
     let store = open_with(directory.path(), room);
     let destination = start_with(setup, &store);
     // Where nothing but poison is left, the destination would be taken to refuse everything: there is sound data, too.
@@ -141,7 +154,8 @@ async fn run(seed: u64) {
     until(&destination, "the backlog drained", |status| status.spans.spilled < 3 && status.spans.delivered > 20).await;
     sound.abort();
     let status = until(&destination, "drained", |status| {
-        (status.spans.spilled, status.spans.in_flight, status.queue_bytes) == (0, 0, 0)
+        let waits = status.spans.spilled + status.spans.in_flight + status.requests.spilled + status.requests.in_flight;
+        (waits, status.queue_bytes) == (0, 0)
     })
     .await;
     assert_eq!(delivery_support::drained(&destination, &store).await.spans.dead, status.spans.dead, "seed {seed}");
@@ -150,9 +164,11 @@ async fn run(seed: u64) {
         arrived.into_keys().map(|id| u64::from_be_bytes(id.try_into().expect("8 bytes"))).collect();
     assert_eq!(status.spans.dead, dead.len() as u64, "seed {seed}");
     assert!(dead.is_subset(&poison) && arrived.is_disjoint(&poison), "seed {seed}: only poison is refused");
-    let mut promised = 0;
+    let (mut promised, logs) = (0, fault.accepted_logs());
+    assert_eq!(status.requests.dead, 0, "seed {seed}: nothing is wrong with a log");
     for (from, count, answer) in told {
         if answer.is_ok() {
+            assert!(count > 0 || logs.contains_key(&from.to_string()), "seed {seed}: the log {from} was promised");
             let lost: Vec<u64> =
                 (from..from + count).filter(|id| !arrived.contains(id) && !dead.contains(id)).collect();
             assert!(lost.is_empty(), "seed {seed}: {lost:?} of {from}..{} were promised", from + count);

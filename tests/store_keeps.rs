@@ -5,7 +5,7 @@ mod store_support;
 use std::sync::mpsc::channel;
 
 use chainspan::otlp::Signal;
-use chainspan::store::{Count, Kept, NewRecord, NotKept, RecordId};
+use chainspan::store::{Count, Kept, NewRecord, NotKept, RecordId, Wanted};
 use store_support::*;
 
 /// Bodies from nothing to several pages, waiting and dead, of every signal: after a restart all of it is as it was put.
@@ -119,6 +119,29 @@ fn the_backlog_is_read_oldest_first_in_portions() {
     assert_eq!(ids(Some(RecordId(3)), 2500), [5]);
     assert_eq!(ids(None, 0), [1]);
     assert_eq!(ids(Some(RecordId(5)), 2500), [0_i64; 0]);
+}
+
+/// Records of several signals: each signal is read by itself, up to where it is told, and the answer says how far that was.
+#[test]
+fn each_signal_is_read_by_itself() {
+    let directory = tempfile::tempdir().expect("directory");
+    let store = open(directory.path());
+    let log = |seed| NewRecord { signal: Signal::Logs, spans: 0, ..record(seed, 1000) };
+    put(&store, vec![log(1), record(2, 1000), log(3), log(4), record(5, 1000), log(6)]).expect("kept");
+    let read = |signal, after: Option<i64>, until: Option<i64>, max_bytes| {
+        let (sender, receiver) = channel();
+        let (after, until) = (after.map(RecordId), until.map(RecordId));
+        let wanted = Wanted { destination: DATADOG.into(), signal, after, until, max_bytes };
+        store.read(wanted, move |answer| sender.send(answer).expect("the test waits"));
+        let portion = receiver.recv().expect("answered").expect("read");
+        assert_eq!(portion.damaged, Default::default());
+        (portion.waiting.iter().map(|waiting| waiting.id.0).collect::<Vec<_>>(), portion.seen.map(|id| id.0))
+    };
+    assert_eq!(read(Signal::Traces, None, None, 9_000), (vec![2, 5], Some(6)));
+    assert_eq!(read(Signal::Traces, None, None, 1_000), (vec![2], Some(4)));
+    assert_eq!(read(Signal::Logs, Some(1), Some(4), 9_000), (vec![3, 4], Some(4)));
+    assert_eq!(read(Signal::Metrics, None, None, 9_000), (vec![], Some(6)));
+    assert_eq!(read(Signal::Logs, Some(6), None, 9_000), (vec![], None));
 }
 
 /// What stands in the place of a record takes it whole: the record is gone, what is left of it and its letters are there.

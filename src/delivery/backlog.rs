@@ -20,8 +20,18 @@ const DELETED: Duration = Duration::from_secs(60);
 pub(crate) enum Aim {
     /// The records that come next.
     Ahead,
-    /// Those that wait again, from this one on.
-    Behind(RecordId),
+    /// Those that wait again, from the first of these to the second.
+    Behind(RecordId, RecordId),
+}
+
+impl Aim {
+    /// Up to which record; `None`: to the end.
+    pub(crate) fn until(self) -> Option<RecordId> {
+        match self {
+            Aim::Ahead => None,
+            Aim::Behind(_, last) => Some(last),
+        }
+    }
 }
 
 /// The backlog of one signal of one destination.
@@ -74,9 +84,9 @@ impl Backlog {
             self.behind = std::mem::take(&mut self.deferred);
         }
         (self.changed, self.rewound) = (false, false);
-        match self.behind.first() {
-            Some(first) => Some((Aim::Behind(*first), Some(RecordId(first.0 - 1)))),
-            None => self.more.then_some((Aim::Ahead, self.cursor)),
+        match (self.behind.first(), self.behind.last()) {
+            (Some(first), Some(last)) => Some((Aim::Behind(*first, *last), Some(RecordId(first.0 - 1)))),
+            _ => self.more.then_some((Aim::Ahead, self.cursor)),
         }
     }
 
@@ -98,8 +108,8 @@ impl Backlog {
                 self.more = last.is_some() || self.changed;
             }
             // What was not found in between is not there any more. Others may have come back before it since.
-            (Aim::Behind(first), last) => {
-                self.behind.retain(|id| *id < first || last.is_some_and(|last| *id > last));
+            (Aim::Behind(first, until), last) => {
+                self.behind.retain(|id| *id < first || *id > last.unwrap_or(until));
             }
         }
         self.forget(now);
@@ -180,6 +190,10 @@ mod tests {
         Portion { seen: waiting.last().map(|record| record.id), waiting, ..Portion::default() }
     }
 
+    fn behind(first: i64, last: i64) -> Aim {
+        Aim::Behind(RecordId(first), RecordId(last))
+    }
+
     fn ids(records: &[Waiting]) -> Vec<i64> {
         records.iter().map(|record| record.id.0).collect()
     }
@@ -193,9 +207,8 @@ mod tests {
         assert_eq!(backlog.next(), Some((Aim::Ahead, None)));
         assert_eq!(ids(&backlog.choose(Aim::Ahead, records(1..=6), now)), [1, 2, 6]);
         backlog.back(RecordId(4), false);
-        assert_eq!(backlog.next(), Some((Aim::Behind(RecordId(4)), Some(RecordId(3)))));
-        // 6 is in memory, and 7 is for the next read.
-        assert_eq!(ids(&backlog.choose(Aim::Behind(RecordId(4)), records(4..=7), now)), [4]);
+        assert_eq!(backlog.next(), Some((behind(4, 4), Some(RecordId(3)))));
+        assert_eq!(ids(&backlog.choose(behind(4, 4), records([4]), now)), [4]);
         assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(6)))));
         assert_eq!(ids(&backlog.choose(Aim::Ahead, records([]), now)), [0; 0]);
         assert_eq!(backlog.next(), None);
@@ -211,12 +224,12 @@ mod tests {
         backlog.back(RecordId(1), true);
         assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(2)))));
         backlog.choose(Aim::Ahead, records([]), now);
-        assert_eq!(backlog.next(), Some((Aim::Behind(RecordId(1)), Some(RecordId(0)))));
-        assert_eq!(ids(&backlog.choose(Aim::Behind(RecordId(1)), records(1..=2), now)), [1]);
+        assert_eq!(backlog.next(), Some((behind(1, 1), Some(RecordId(0)))));
+        assert_eq!(ids(&backlog.choose(behind(1, 1), records(1..=2), now)), [1]);
         backlog.back(RecordId(1), true);
         backlog.added();
         backlog.hopeful();
-        assert_eq!(backlog.next(), Some((Aim::Behind(RecordId(1)), Some(RecordId(0)))));
+        assert_eq!(backlog.next(), Some((behind(1, 1), Some(RecordId(0)))));
     }
 
     /// A read that was asked for before something came to the disk does not know of it.
@@ -229,12 +242,18 @@ mod tests {
         assert_eq!(backlog.next(), Some((Aim::Ahead, None)));
         backlog.choose(Aim::Ahead, records([1, 2, 3]), now);
         backlog.back(RecordId(3), false);
-        assert_eq!(backlog.next(), Some((Aim::Behind(RecordId(3)), Some(RecordId(2)))));
+        assert_eq!(backlog.next(), Some((behind(3, 3), Some(RecordId(2)))));
         backlog.back(RecordId(1), false);
-        backlog.choose(Aim::Behind(RecordId(3)), records([3]), now);
-        assert_eq!(backlog.next(), Some((Aim::Behind(RecordId(1)), Some(RecordId(0)))));
-        backlog.choose(Aim::Behind(RecordId(1)), records([1, 2, 3]), now);
+        backlog.choose(behind(3, 3), records([3]), now);
+        assert_eq!(backlog.next(), Some((behind(1, 1), Some(RecordId(0)))));
+        backlog.choose(behind(1, 1), records([1, 2, 3]), now);
         assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(3)))));
+        [1, 2].into_iter().for_each(|id| backlog.back(RecordId(id), false));
+        assert_eq!(backlog.next(), Some((behind(1, 2), Some(RecordId(0)))));
+        backlog.back(RecordId(3), false);
+        backlog.choose(behind(1, 2), records([]), now);
+        assert_eq!(backlog.next(), Some((behind(3, 3), Some(RecordId(2)))), "that read did not look so far");
+        backlog.choose(behind(3, 3), records([3]), now);
         backlog.rewind();
         backlog.choose(Aim::Ahead, records([7]), now);
         assert_eq!(backlog.next(), Some((Aim::Ahead, None)), "from the start");
@@ -250,8 +269,8 @@ mod tests {
         assert!(!backlog.waits() && !backlog.is_over(), "7 is in memory");
         // It had come to the disk while it was on its way, and must be sent again.
         backlog.back(RecordId(7), false);
-        assert_eq!(backlog.next(), Some((Aim::Behind(RecordId(7)), Some(RecordId(6)))));
-        backlog.choose(Aim::Behind(RecordId(7)), records([7]), now);
+        assert_eq!(backlog.next(), Some((behind(7, 7), Some(RecordId(6)))));
+        backlog.choose(behind(7, 7), records([7]), now);
         backlog.finished(RecordId(7), now);
         assert!(backlog.is_over());
         backlog.back(RecordId(901), false);

@@ -12,7 +12,7 @@ use super::actor::Command;
 use super::backlog::{Aim, Backlog};
 use super::queue::Queue;
 use super::tickets::TicketId;
-use crate::store::{NewRecord, NotKept, Portion, RecordId, Store, StoreError};
+use crate::store::{NewRecord, NotKept, Portion, RecordId, Store, StoreError, Wanted};
 
 /// After the disk has failed.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -122,7 +122,8 @@ impl Keeper {
         let Some(signal) = self.next_turn(wanted) else { return };
         let (Some((aim, after)), Some(inbox)) = (self.backlog(signal).next(), self.inbox.upgrade()) else { return };
         (self.reading, self.turn) = (true, signal);
-        self.store.read(&self.destination, signal, after, max_bytes, move |read| {
+        let wanted = Wanted { destination: self.destination.clone(), signal, after, until: aim.until(), max_bytes };
+        self.store.read(wanted, move |read| {
             let _ = inbox.send(Command::Store(Answer::Read(signal, aim, read)));
         });
     }

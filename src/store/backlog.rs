@@ -7,11 +7,10 @@ use std::sync::mpsc::{Receiver, Sender, sync_channel};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::otlp::Signal;
 use crate::store::fault::Fault;
 use crate::store::frame::{Head, State};
 use crate::store::job::{Done, Job, Message};
-use crate::store::record::{Count, Portion, RecordId, Waiting};
+use crate::store::record::{Count, Portion, RecordId, Waiting, Wanted};
 use crate::store::scan::blob;
 use crate::store::select::what_is_wrong;
 use crate::store::shared::{NotRead, Shared};
@@ -20,23 +19,19 @@ use crate::store::{NotKept, StoreError};
 /// A question for the thread.
 #[derive(Debug)]
 pub(super) struct Ask {
-    pub(super) destination: String,
-    pub(super) signal: Signal,
-    pub(super) after: Option<RecordId>,
-    pub(super) max_bytes: usize,
+    pub(super) wanted: Wanted,
     pub(super) done: Done<Result<Portion, StoreError>>,
 }
 
 /// Answers `asks` until nobody is left who could ask.
 pub(super) fn run(shared: &Arc<Shared>, asks: &Receiver<Ask>, writer: &Sender<Message>) {
-    while let Ok(ask) = asks.recv() {
-        let portion = answer(shared, writer, &ask);
-        ask.done.call(portion);
+    while let Ok(Ask { wanted, done }) = asks.recv() {
+        done.call(answer(shared, writer, &wanted));
     }
 }
 
-fn answer(shared: &Shared, writer: &Sender<Message>, ask: &Ask) -> Result<Portion, StoreError> {
-    let batch = mended(shared, writer, || shared.read(&shared.backlog, |connection| collect(connection, ask)))?;
+fn answer(shared: &Shared, writer: &Sender<Message>, wanted: &Wanted) -> Result<Portion, StoreError> {
+    let batch = mended(shared, writer, || shared.read(&shared.backlog, |connection| collect(connection, wanted)))?;
     let Batch { waiting, damaged, seen } = batch;
     if damaged.is_empty() {
         return Ok(Portion { waiting, seen, ..Portion::default() });
@@ -103,25 +98,26 @@ struct Batch {
     seen: Option<RecordId>,
 }
 
-fn collect(connection: &Connection, ask: &Ask) -> Result<Batch, Fault> {
+fn collect(connection: &Connection, wanted: &Wanted) -> Result<Batch, Fault> {
     let mut batch = Batch::default();
     let mut bytes = 0;
     // In two steps: a row is passed over without touching the pages of its body.
-    let mut heads = connection.prepare("SELECT id, head FROM records WHERE id > ?1 ORDER BY id")?;
+    let mut heads = connection.prepare("SELECT id, head FROM records WHERE id > ?1 AND id <= ?2 ORDER BY id")?;
     let mut bodies = connection.prepare("SELECT body FROM records WHERE id = ?1")?;
-    let mut rows = heads.query([ask.after.map_or(i64::MIN, |id| id.0)])?;
+    let mut rows = heads.query([wanted.after.map_or(i64::MIN, |id| id.0), wanted.until.map_or(i64::MAX, |id| id.0)])?;
     while let Some(row) = rows.next()? {
         let id = RecordId(row.get(0)?);
         let head = Head::sound(blob(row, 1)?)
             .filter(|head| head.id == id)
             .ok_or_else(|| Fault::Damaged(format!("the head of record {} is not what was written", id.0)))?;
-        let wanted = head.state == State::Waiting && head.destination == ask.destination && head.signal == ask.signal;
+        let ours = head.destination == *wanted.destination && head.signal == wanted.signal;
+        let means = head.state == State::Waiting && ours;
         let length = head.body_len as usize;
-        if wanted && !batch.waiting.is_empty() && bytes + length > ask.max_bytes {
+        if means && !batch.waiting.is_empty() && bytes + length > wanted.max_bytes {
             break;
         }
         batch.seen = Some(id);
-        if !wanted {
+        if !means {
             continue;
         }
         let body =

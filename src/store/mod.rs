@@ -93,9 +93,7 @@ use job::{Done, Job, Message};
 use shared::{Health, Shared};
 use writer::Writer;
 
-use crate::otlp::Signal;
-
-pub use record::{Count, Death, Filter, Kept, Letter, NewRecord, Portion, Reason, RecordId, Waiting};
+pub use record::{Count, Death, Filter, Kept, Letter, NewRecord, Portion, Reason, RecordId, Waiting, Wanted};
 
 /// How a store is set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -233,22 +231,14 @@ impl Store {
         self.send(Job::Replace { id, parts, done: Done::new(done, || Err(NotKept::Closed)) });
     }
 
-    /// Reads what waits of `signal` for `destination`, oldest first, of the rows after `after`: at most `max_bytes` of
-    /// bodies but at least one record. Of other signals no body is touched, however many there are. Records whose checksum
-    /// is wrong become dead letters (`corrupt_record`) and are counted in [`Portion::damaged`]. `done` is called on a thread
-    /// of the store.
-    pub fn read(
-        &self,
-        destination: &str,
-        signal: Signal,
-        after: Option<RecordId>,
-        max_bytes: usize,
-        done: impl FnOnce(Result<Portion, StoreError>) + Send + 'static,
-    ) {
+    /// Reads what waits. Of what is not `wanted` no body is touched, however much there is. Records whose checksum is wrong
+    /// become dead letters (`corrupt_record`) and are counted in [`Portion::damaged`]. `done` is called on a thread of the
+    /// store.
+    pub fn read(&self, wanted: Wanted, done: impl FnOnce(Result<Portion, StoreError>) + Send + 'static) {
         let done = Done::new(done, || Err(StoreError(NotKept::Closed.to_string())));
         if let Some(backlog) = &self.inner.backlog {
             // What cannot be sent is dropped, and answered by that.
-            drop(backlog.send(Ask { destination: destination.to_owned(), signal, after, max_bytes, done }));
+            drop(backlog.send(Ask { wanted, done }));
         }
     }
 

@@ -96,6 +96,21 @@ pub struct Waiting {
     pub received: u64,
 }
 
+/// What is to be read of what waits: the records of one signal for one destination, oldest first.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Component name.
+    pub destination: Arc<str>,
+    /// Which service they are for.
+    pub signal: Signal,
+    /// Rows after this one.
+    pub after: Option<RecordId>,
+    /// Rows up to this one.
+    pub until: Option<RecordId>,
+    /// So many bytes of bodies, but at least one record.
+    pub max_bytes: usize,
+}
+
 /// The next part of what waits, as it was read back.
 #[derive(Clone, Debug, Default)]
 pub struct Portion {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chainspan::otlp::Signal;
 use chainspan::store::{
-    Count, Death, Kept, NewRecord, NotKept, Portion, Reason, RecordId, Settings, Store, StoreError, Waiting,
+    Count, Death, Kept, NewRecord, NotKept, Portion, Reason, RecordId, Settings, Store, StoreError, Waiting, Wanted,
 };
 
 /// Longer than any disk takes; only a hang reaches it.
@@ -88,7 +88,8 @@ pub(crate) fn portion(
     max_bytes: usize,
 ) -> Result<Portion, StoreError> {
     let (sender, receiver) = channel();
-    store.read(destination, signal, after, max_bytes, move |answer| sender.send(answer).expect("the test waits"));
+    let wanted = Wanted { destination: destination.into(), signal, after, until: None, max_bytes };
+    store.read(wanted, move |answer| sender.send(answer).expect("the test waits"));
     receiver.recv_timeout(LONG).expect("a read is answered")
 }
 

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
 use chainspan::otlp::Signal;
-use chainspan::store::{Filter, Letter, RecordId, Settings, Store};
+use chainspan::store::{Filter, Letter, RecordId, Settings, Store, Wanted};
 use serde_json::Value;
 
 use super::numbers;
@@ -56,7 +56,9 @@ fn read(store: &Store, destination: &str) -> anyhow::Result<Contents> {
     let mut after = None;
     loop {
         let (sender, receiver) = std::sync::mpsc::channel();
-        store.read(destination, Signal::Traces, after, 4 << 20, move |answer| _ = sender.send(answer));
+        let (destination, signal) = (destination.into(), Signal::Traces);
+        let wanted = Wanted { destination, signal, after, until: None, max_bytes: 4 << 20 };
+        store.read(wanted, move |answer| _ = sender.send(answer));
         let portion = receiver.recv().context("the store did not answer")??;
         let Some(last) = portion.waiting.last() else { break };
         after = Some(last.id);
