@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chainspan::config::{self, Role};
 use chainspan::delivery::{BreakerState, Destination, DestinationStatus, Parcel, Signal, Undelivered};
+use chainspan::store::Letter;
 use common::fault::{Act, Fault};
 use delivery_support::{
     assert_each_once, assert_logs_once, conserved, drained, letters, log, open, open_with, parcel, settings, soon,
@@ -128,7 +129,7 @@ async fn without_a_store_only_the_client_of_that_signal_waits() {
     let fault = Fault::start().await;
     fault.unserved(NO_LOGS);
     let destination = start(patient(&fault));
-    let short = destination.hand_over(log("in vain"), Instant::now() + Duration::from_millis(500));
+    let short = destination.hand_over(log("in vain"), Instant::now() + Duration::from_secs(1));
     until(&destination, "not taken", |status| !status.untaken.is_empty()).await;
     traces_taken(&destination, 0..20).await;
     match short.await {
@@ -249,7 +250,7 @@ async fn a_drain_without_a_store_hands_back_what_is_not_taken() {
     let destination = start(patient(&fault));
     let logs = destination.hand_over(log("in vain"), soon());
     let traces = destination.hand_over(parcel(0, 1, "span"), soon());
-    assert!(!destination.drain(Instant::now() + Duration::from_millis(300)).await);
+    assert!(!destination.drain(Instant::now() + Duration::from_secs(1)).await);
     assert_eq!((traces.await, logs.await), (Ok(()), Err(Undelivered::Closed)));
     assert_eq!(conserved(&destination).spans.delivered, 1);
 }
@@ -304,11 +305,29 @@ async fn what_is_asked_for_holds_for_that_signal_alone() {
     until(&destination, "not taken", |status| !status.untaken.is_empty()).await;
     destination.hurry();
     traces_taken(&destination, 0..5).await;
-    assert_eq!(fault.received().len(), 6, "one trace after the other, and no log");
     assert_eq!(logs.await, Ok(()));
     assert!(begin.elapsed() >= pause, "{:?}", begin.elapsed());
     assert_logs_once(&fault, texts(0..1));
     conserved(&destination);
+}
+
+/// Scenario: `max_elapsed_time` is over for logs that were never taken. Guarantee: they are dead letters that can be purged,
+/// not a backlog for ever.
+#[tokio::test]
+async fn what_is_not_taken_for_too_long_becomes_dead_letters() {
+    let (fault, directory) = (Fault::start().await, directory());
+    fault.unserved(NO_LOGS);
+    let store = open(directory.path());
+    let mut setup = config::Destination { max_request_bytes: 500, ..settings(&fault) };
+    setup.retry.max_elapsed_time = Some(Duration::from_millis(500));
+    let destination = start_with(setup, &store);
+    logs_kept(&destination, 0..50).await;
+    let status = until(&destination, "given up", |status| status.requests.dead == 50).await;
+    assert_eq!((status.requests.spilled, status.breaker), (0, BreakerState::Closed));
+    let letters = letters(&store);
+    assert!(letters.iter().all(|letter| letter.death.reason.name() == "expired"), "{letters:?}");
+    let tells = |letter: &Letter| letter.death.message.contains("UNIMPLEMENTED: unknown service");
+    assert!(letters.iter().all(tells), "{letters:?}");
 }
 
 /// Scenario: a debug destination that serves no logs, and more of them than it may keep. Guarantee: spans are not dropped to

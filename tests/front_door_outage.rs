@@ -6,12 +6,14 @@ mod common;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use chainspan::delivery::Signal;
 use common::chainspan::Chainspan;
 use common::fault::{Act, Fault};
 use common::front_door::{Setup, assert_at_rest, assert_come_again, eventually, export, spans, sum};
-use common::otlp::{int, span, text, trace_client, traces};
+use common::otlp::{int, logs, logs_client, span, text, trace_client, traces};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use serde_json::{Value, json};
 use tonic::{Code, Request};
 
 const BUDGET: Duration = Duration::from_millis(600);
@@ -242,6 +244,52 @@ async fn with_a_store_clients_hear_ok_during_an_outage() {
     let accepted = fault.accepted_spans();
     assert!(accepted.len() == 30 && accepted.values().all(|times| *times == 1));
     eventually("closed", || chainspan.status()["destinations"]["otlp/datadog"]["breaker"] == "closed").await;
+    assert_at_rest(&chainspan).await;
+}
+
+/// Scenario: an agent that serves no logs, and the pipeline that sends it some; then they are enabled there. Guarantee: the
+/// logs are kept and the spans delivered, as if nothing were; status, health and one line of the log say which signal, why,
+/// and what to do, and the instance stays ready; once logs are served they arrive, and all is well again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_that_the_agent_does_not_take_is_said_and_stands_in_nobodys_way() {
+    let fault = Fault::start().await;
+    fault.unserved(&[Signal::Logs]);
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = format!("directory: {:?}", directory.path());
+    let datadog = "spill_after: 30s, circuit_breaker: {open_min: 50ms, open_max: 100ms}";
+    let pipelines = "logs: {receivers: [otlp], exporters: [otlp/datadog]}";
+    let chainspan = Setup { datadog, store: &store, pipelines, ..Setup::default() }.start(fault.address());
+    let client = trace_client(chainspan.grpc()).await;
+    let mut logs_client = logs_client(chainspan.grpc()).await;
+    logs_client.export(logs("gateway", "a line")).await.expect("kept");
+    for _ in 0..20 {
+        export(&client, traces("gateway", vec![task("a")])).await.expect("delivered");
+    }
+    let status = || chainspan.status()["destinations"]["otlp/datadog"].clone();
+    assert_eq!((&status()["spans"]["delivered"], &status()["requests"]["spilled"]), (&json!(20), &json!(1)));
+    assert_eq!(status()["untaken"], json!({"logs": "UNIMPLEMENTED: unknown service"}));
+    assert_eq!((&status()["breaker"], &status()["failures"]), (&json!("closed"), &json!(0)));
+    eventually("warned", || ready(&chainspan) == (200, "warn".to_owned())).await;
+    let check = chainspan.admin("/health/ready").json()["checks"]["destination:otlp/datadog"][0].clone();
+    assert_eq!((&check["status"], &check["observedValue"]), (&json!("warn"), &json!(0)));
+    assert_eq!(check["output"], "does not take logs: UNIMPLEMENTED: unknown service");
+    let failed = || sum(&chainspan.metrics(), "chainspan_exporter_send_failed_requests_total", &["UNIMPLEMENTED"]);
+    eventually("tried again and again", || failed() > 3).await;
+
+    fault.unserved(&[]);
+    eventually("delivered", || status()["requests"]["delivered"] == 1).await;
+    eventually("well again", || ready(&chainspan) == (200, "pass".to_owned())).await;
+    assert_eq!((&status()["untaken"], &status()["requests"]["spilled"]), (&json!({}), &json!(0)));
+    assert_eq!(fault.accepted_logs(), [("a line".to_owned(), 1)].into());
+    let said = |level: &str, words: &str| {
+        let is = |line: &Value| line["level"] == level && line.to_string().contains(words);
+        chainspan.logs().iter().filter(|line| is(line)).map(Value::to_string).collect::<Vec<_>>()
+    };
+    let warned = said("WARN", "does not take logs");
+    let parts = ["otlp/datadog", "UNIMPLEMENTED: unknown service", "enable it there, or take the exporter out"];
+    assert!(warned.len() == 1 && parts.iter().all(|part| warned[0].contains(part)), "{warned:?}");
+    assert_eq!(said("INFO", "takes logs now").len(), 1);
+    assert_eq!(said("ERROR", "").len(), 0);
     assert_at_rest(&chainspan).await;
 }
 

@@ -34,6 +34,8 @@ pub struct Setup<'a> {
     pub store: &'a str,
     /// A second destination, `otlp/second`: its address and its keys.
     pub second: Option<(SocketAddr, &'a str)>,
+    /// More of `service.pipelines`, one line each.
+    pub pipelines: &'a str,
 }
 
 impl Default for Setup<'_> {
@@ -47,6 +49,7 @@ impl Default for Setup<'_> {
             shutdown_timeout: "20s",
             store: "",
             second: None,
+            pipelines: "",
         }
     }
 }
@@ -59,7 +62,7 @@ impl Setup<'_> {
 
     /// The configuration.
     pub fn yaml(&self, destination: SocketAddr) -> String {
-        let Self { grpc, receiver, chain, gateway, datadog, shutdown_timeout, store, second } = self;
+        let Self { grpc, receiver, chain, gateway, datadog, shutdown_timeout, store, second, pipelines } = self;
         let (storage, stored) = match *store {
             "" => (String::new(), ""),
             keys => (format!(", file_storage: {{{keys}}}"), ", file_storage"),
@@ -83,6 +86,7 @@ service:
   pipelines:
     traces: {{receivers: [otlp], processors: [chain], exporters: [gateway, otlp/datadog{name}]}}
     metrics/gateway: {{receivers: [gateway], exporters: [prometheus]}}
+    {pipelines}
 "
         )
     }
