@@ -168,10 +168,7 @@ impl Actor {
                 let bytes: u64 = pieces.iter().map(|piece| piece.body.len() as u64).sum();
                 let count = u32::try_from(pieces.len()).unwrap_or(u32::MAX);
                 let ticket = self.tickets.accept(reply, (signal, spans, once), deadline, count);
-                if self.is_full(bytes) && self.lanes.is_closed(signal) {
-                    self.make_room();
-                }
-                if self.closed || self.is_full(bytes) {
+                if self.closed || !self.has_room(signal, bytes) {
                     self.tickets.hand_back(ticket, Undelivered::Closed);
                     pieces.iter().for_each(|_| self.tickets.release(ticket));
                     return;
@@ -217,11 +214,6 @@ impl Actor {
             self.breaker.hurry(now, self.not_before);
             self.lanes.hurry(now);
         }
-    }
-
-    /// Whether a debug destination has no room for `bytes` more.
-    fn is_full(&self, bytes: u64) -> bool {
-        self.role == Role::Debug && self.tickets.books.queue_bytes + bytes > self.debug_queue_bytes
     }
 
     /// What the store has to do with this turn: what was read, what is to be written, what need not stay in memory.

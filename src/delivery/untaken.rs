@@ -8,6 +8,7 @@ use super::breaker::Event;
 use super::queue::Batch;
 use super::retry::{Failure, Judgement};
 use super::{Signal, Undelivered};
+use crate::config::Role;
 
 impl Actor {
     /// Of which signals something may go out now, as far as they are concerned.
@@ -73,8 +74,18 @@ impl Actor {
         }
     }
 
-    /// A debug destination keeps what it does not take as long as nobody else needs the room: now somebody does.
-    pub(crate) fn make_room(&mut self) {
+    /// Whether `bytes` of `signal` find room. Only a debug destination lacks it; what it does not take makes room for what it
+    /// takes.
+    pub(crate) fn has_room(&mut self, signal: Signal, bytes: u64) -> bool {
+        let (role, max) = (self.role, self.debug_queue_bytes);
+        let fits = |actor: &Self| role != Role::Debug || actor.tickets.books.queue_bytes + bytes <= max;
+        if !fits(self) && self.lanes.is_closed(signal) {
+            self.drop_untaken();
+        }
+        fits(self)
+    }
+
+    fn drop_untaken(&mut self) {
         for signal in Signal::ALL.into_iter().filter(|signal| !self.lanes.is_closed(*signal)) {
             for piece in self.queue.take_lane(signal) {
                 self.tickets.books.queue_bytes -= piece.body.len() as u64;

@@ -38,9 +38,10 @@
 //!
 //! # Read path
 //!
-//! The backlog is read by a thread with a connection of its own (`backlog`), dead letters by whoever asks, with another one
-//! (`select`). With the write-ahead log neither holds up the writer. Each body is compared with its checksum: a wrong one makes the
-//! record a dead letter `corrupt_record`, in its row, and its neighbours are delivered.
+//! The backlog is read by a thread with a connection of its own (`backlog`), one signal of one destination at a time: of other
+//! records only the heads are looked at, and whoever asks hears how far that was. Dead letters are read by whoever asks, with
+//! another connection (`select`). With the write-ahead log neither holds up the writer. Each body is compared with its checksum: a
+//! wrong one makes the record a dead letter `corrupt_record`, in its row, and its neighbours are delivered.
 //!
 //! # Recovery
 //!
