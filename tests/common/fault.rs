@@ -104,7 +104,9 @@ pub struct Fault {
 impl Fault {
     /// Starts on a free port; accepts everything until told otherwise.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind(port::free()).await.expect("a free port");
+        let listener = port::listen();
+        listener.set_nonblocking(true).expect("not blocking");
+        let listener = TcpListener::from_std(listener).expect("a listener");
         let shared = Arc::new(Shared {
             script: Mutex::default(),
             default: Mutex::new(Act::Accept),

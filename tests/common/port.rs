@@ -12,12 +12,16 @@ const RANGE: Range<u16> = 20_000..32_000;
 /// A port of the loopback that nobody listens on, that no other call in this process returns and that the system gives to
 /// nobody.
 pub(crate) fn free() -> SocketAddr {
+    listen().local_addr().expect("a bound listener has an address")
+}
+
+/// Listens on one, for servers that may come back to it.
+pub(crate) fn listen() -> TcpListener {
     static NEXT: OnceLock<AtomicU16> = OnceLock::new();
     // From a random place on, so that two programs at a time hardly meet.
     let next = NEXT.get_or_init(|| AtomicU16::new(fastrand::u16(0..RANGE.end - RANGE.start)));
     RANGE
         .map(|_| RANGE.start + next.fetch_add(1, Ordering::Relaxed) % (RANGE.end - RANGE.start))
-        .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
-        .find(|address| TcpListener::bind(address).is_ok())
+        .find_map(|port| TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).ok())
         .expect("one of twelve thousand ports is free")
 }

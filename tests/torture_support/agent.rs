@@ -56,7 +56,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Agent {
     /// Starts a good one on a free port.
     pub fn start(oracle: Arc<Oracle>) -> std::io::Result<Self> {
-        let listener = listen(port::free())?;
+        let listener = port::listen();
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
         let shared = Shared { oracle, mood: Mutex::new(Mood::Good), requests: AtomicU64::new(0) };
         let agent = Self { address: listener.local_addr()?, shared: Arc::new(shared), running: Mutex::default() };
         agent.run(listener);
