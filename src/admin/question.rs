@@ -1,53 +1,83 @@
 //! A question to another room, asked where it may hang.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-
-use tokio::sync::watch;
 
 /// Something that can be asked again and again, and its last answer.
 pub(super) struct Question<T> {
     ask: Arc<dyn Fn() -> T + Send + Sync>,
-    /// A question is on its way: no second one is asked before it is answered, so one that hangs costs one thread.
-    asking: Arc<AtomicBool>,
-    answers: watch::Sender<Arc<T>>,
+    /// Held while a question is on its way, also when nobody waits for it any more: one that hangs costs one thread.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    last: Arc<Mutex<Arc<T>>>,
 }
 
 impl<T: Default + Send + Sync + 'static> Question<T> {
     /// `ask` is called from a thread where it may block.
     pub(super) fn new(ask: Arc<dyn Fn() -> T + Send + Sync>) -> Self {
-        Self { ask, asking: Arc::default(), answers: watch::Sender::new(Arc::default()) }
+        Self { ask, turn: Arc::default(), last: Arc::default() }
     }
 
-    /// The answer; the last one known, as an error, when there is none within `patience`. Before the first, that is an
-    /// empty one.
+    /// The answer, which knows all that happened before this call; the last one known, as an error, when there is none
+    /// within `patience`. Before the first, that is an empty one.
     pub(super) async fn ask(&self, patience: Duration) -> Result<Arc<T>, Arc<T>> {
-        let mut answers = self.answers.subscribe();
-        answers.mark_unchanged();
-        if !self.asking.swap(true, Ordering::AcqRel) {
-            let (ask, answers, done) = (self.ask.clone(), self.answers.clone(), Done(self.asking.clone()));
-            tokio::task::spawn_blocking(move || {
-                answers.send_replace(Arc::new(ask()));
-                drop(done);
+        let answer = async {
+            let turn = self.turn.clone().lock_owned().await;
+            let (ask, last) = (self.ask.clone(), self.last.clone());
+            let asked = tokio::task::spawn_blocking(move || {
+                let answer = Arc::new(ask());
+                *last.lock().unwrap_or_else(PoisonError::into_inner) = answer.clone();
+                drop(turn);
+                answer
             });
-        }
-        let answered = tokio::time::timeout(patience, answers.changed()).await.is_ok();
-        let last = self.last();
-        if answered { Ok(last) } else { Err(last) }
+            asked.await.ok()
+        };
+        tokio::time::timeout(patience, answer).await.ok().flatten().ok_or_else(|| self.last())
     }
 
     /// The last answer. Asks nobody.
     pub(super) fn last(&self) -> Arc<T> {
-        self.answers.borrow().clone()
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// The question has been answered, or has panicked: another may be asked.
-struct Done(Arc<AtomicBool>);
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::mpsc;
 
-impl Drop for Done {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// Scenario: a question is under way and knows the old state when the state changes and somebody else asks. Guarantee:
+    /// the second hears of the change.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_answer_is_never_older_than_its_question() {
+        let state = Arc::new(AtomicU32::new(1));
+        let ((looked, has_looked), (release, gate)) = (mpsc::channel(), mpsc::channel::<()>());
+        let gate = Mutex::new(gate);
+        let question = Arc::new(Question::new({
+            let state = state.clone();
+            Arc::new(move || {
+                let seen = state.load(Ordering::SeqCst);
+                looked.send(()).unwrap();
+                gate.lock().unwrap().recv().unwrap();
+                seen
+            })
+        }));
+        let first = tokio::spawn({
+            let question = question.clone();
+            async move { question.ask(PATIENCE).await }
+        });
+        let has_looked = tokio::task::spawn_blocking(move || has_looked.recv().map(|()| has_looked)).await.unwrap();
+        state.store(2, Ordering::SeqCst);
+        // In this order: the second asks while the first waits at the gate.
+        let (second, ()) = tokio::join!(question.ask(PATIENCE), async {
+            release.send(()).unwrap();
+            release.send(()).unwrap();
+        });
+        assert_eq!((second.map(|answer| *answer), first.await.unwrap().is_ok()), (Ok(2), true));
+        drop(has_looked);
     }
 }
