@@ -13,9 +13,20 @@ const LOCK_FILE: &str = "spill.lock";
 /// Every file of a store begins so.
 const PREFIX: &str = "spill.";
 
-/// Makes the directory where there is none and takes it for this process, until the answer is dropped or the process ends
-/// in whatever way: the lock is the kernel's.
-pub(super) fn take(directory: &Path) -> Result<File, StoreError> {
+/// The directory is this process's, until this is dropped or the process ends in whatever way: the lock is the kernel's.
+#[derive(Debug)]
+pub(super) struct Taken(File);
+
+impl Drop for Taken {
+    /// Closing the file would do, but for a process that is just being started from another thread: until it runs its own
+    /// program it has a copy of every open file, and with it the lock.
+    fn drop(&mut self) {
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+/// Makes the directory where there is none and takes it for this process.
+pub(super) fn take(directory: &Path) -> Result<Taken, StoreError> {
     let failed = |error: io::Error| {
         StoreError(format!(
             "the store directory {} cannot be used: {error}; set file_storage.directory to one that can be written",
@@ -42,8 +53,9 @@ pub(super) fn take(directory: &Path) -> Result<File, StoreError> {
         }
         Err(error) => return Err(failed(error.into())),
     }
+    let taken = Taken(file);
     sync_directory(directory).map_err(failed)?;
-    Ok(file)
+    Ok(taken)
 }
 
 /// Opens a file, or makes one, that only its owner can read.
@@ -88,4 +100,22 @@ fn close_to_others(directory: &Path) -> io::Result<()> {
 
 fn mode(metadata: &fs::Metadata) -> u32 {
     metadata.permissions().mode()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Scenario: a process that was started from another thread still has a copy of the lock's file when the store is closed.
+    /// Guarantee: the directory can be taken again at once, and while it is taken nobody else can.
+    #[test]
+    fn a_copy_of_the_file_does_not_keep_the_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let taken = take(directory.path()).unwrap();
+        assert!(take(directory.path()).unwrap_err().to_string().contains("in use"));
+        let _copy = taken.0.try_clone().unwrap();
+        drop(taken);
+        take(directory.path()).unwrap();
+    }
 }

@@ -2,7 +2,6 @@
 
 mod upkeep;
 
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -12,6 +11,7 @@ use rusqlite::Connection;
 use crate::store::fault::Fault;
 use crate::store::file;
 use crate::store::job::{Job, Message, Outcome};
+use crate::store::lock::Taken;
 use crate::store::record::RecordId;
 use crate::store::room::Room;
 use crate::store::shared::Shared;
@@ -44,7 +44,7 @@ pub(super) struct Writer {
     /// How often it looked around since something was written; `None`: there is nothing to tidy up.
     quiet: Option<u32>,
     /// Held until the thread ends.
-    _lock: File,
+    _lock: Taken,
 }
 
 impl Writer {
@@ -53,7 +53,7 @@ impl Writer {
         messages: Receiver<Message>,
         connection: Connection,
         last_id: i64,
-        lock: File,
+        lock: Taken,
     ) -> Self {
         let room = Room::new(&shared.settings);
         Writer {
