@@ -26,14 +26,12 @@ pub(super) const fn tag(number: u32, wire_type: u8) -> u32 {
 /// A module per message: its path, its fields, and for each field a module with its tag and its path.
 macro_rules! message {
     ($message:ident at $path:literal { $($field:ident = $number:literal : $wire:ident,)* }) => {
-        // Not every field has an arm of its own in the walk; those without are found through FIELDS.
-        #[allow(dead_code)]
         pub(crate) mod $message {
             pub(crate) const PATH: &str = $path;
             pub(in crate::otlp) const FIELDS: &[super::Field] = &[$(super::Field {
-                number: $number,
-                wire_type: super::$wire,
-                path: concat!($path, ".", stringify!($field)),
+                number: $field::TAG >> 3,
+                wire_type: ($field::TAG & 7) as u8,
+                path: $field::PATH,
             },)*];
             $(pub(crate) mod $field {
                 pub(crate) const TAG: u32 = super::super::tag($number, super::super::$wire);
