@@ -5,11 +5,12 @@
 //!
 //! **A thread of its own.** All of this runs on one thread with a small runtime, apart from the one that carries
 //! requests: an endpoint that is there to say "that one is stuck" must not need it to say so. For the same reason no
-//! handler asks anybody anything: checks run in the background every 2 s, each with a timeout of 2 s, on a
-//! thread that may hang without consequence, and handlers answer from their last results, with their age.
+//! health handler asks anybody anything: checks run in the background every 2 s, each with a timeout of 2 s, on a
+//! thread that may hang without consequence, and handlers answer from their last results, with their age. `/status`
+//! asks, in the same way, and shows the last answer where none comes in time.
 //!
-//! **What must never happen here**: waiting for a lock that is held where requests are carried; calling the instance unhealthy because
-//! something upstream is (an orchestrator would kill the process that holds the data).
+//! **What must never happen here**: waiting for a lock that is held where requests are carried; calling the instance
+//! unhealthy because something upstream is (an orchestrator would kill the process that holds the data).
 
 mod check;
 mod clock;
