@@ -4,7 +4,7 @@
 #![allow(unreachable_pub)] // one module of several test programs, none of which uses all of it
 use std::collections::{HashMap, VecDeque};
 use std::io::Read;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use opentelemetry_proto::tonic::common::v1::any_value;
 use prost::Message;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
@@ -105,8 +105,6 @@ impl Fault {
     /// Starts on a free port; accepts everything until told otherwise.
     pub async fn start() -> Self {
         let listener = port::listen();
-        listener.set_nonblocking(true).expect("not blocking");
-        let listener = TcpListener::from_std(listener).expect("a listener");
         let shared = Arc::new(Shared {
             script: Mutex::default(),
             default: Mutex::new(Act::Accept),
@@ -173,10 +171,7 @@ impl Fault {
 
     /// Listens again, on the same port.
     pub async fn restart(&self) {
-        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
-        socket.set_reuseaddr(true).expect("reusable");
-        socket.bind(self.address).expect("the same port");
-        self.listen(socket.listen(64).expect("listening"));
+        self.listen(port::again(self.address).expect("the same port"));
     }
 
     /// Every request so far.
@@ -223,6 +218,8 @@ impl Fault {
     }
 
     fn listen(&self, listener: TcpListener) {
+        listener.set_nonblocking(true).expect("not blocking");
+        let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
         let shared = self.shared.clone();
         let mut running = JoinSet::new();
         running.spawn(async move {

@@ -1,9 +1,12 @@
 //! Ports for what can't listen on port 0: programs that are told a port, and servers that come back at their old one.
+#![allow(dead_code)] // not every program that uses it has such a server
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
 
 /// Below what systems give out by themselves, to a bind to port 0 or to a connection (from 32768 on Linux, see
 /// `net.ipv4.ip_local_port_range`; from 49152 by RFC 6335): a port from there is soon somebody else's.
@@ -24,4 +27,20 @@ pub(crate) fn listen() -> TcpListener {
         .map(|_| RANGE.start + next.fetch_add(1, Ordering::Relaxed) % (RANGE.end - RANGE.start))
         .find_map(|port| TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).ok())
         .expect("one of twelve thousand ports is free")
+}
+
+/// Listens once more at an address that [`listen`] gave and that its server has left.
+///
+/// It can be in use for a moment: a program that another test starts has copies of all that is open here until it has become
+/// that program.
+pub(crate) fn again(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let begin = Instant::now();
+    loop {
+        match TcpListener::bind(address) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && begin.elapsed() < Duration::from_secs(10) => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            listener => return listener,
+        }
+    }
 }

@@ -1,14 +1,14 @@
 //! A stand-in for the Datadog agent that tells the oracle what it takes, and behaves as badly as it is told.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
@@ -57,11 +57,9 @@ impl Agent {
     /// Starts a good one on a free port.
     pub fn start(oracle: Arc<Oracle>) -> std::io::Result<Self> {
         let listener = port::listen();
-        listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(listener)?;
         let shared = Shared { oracle, mood: Mutex::new(Mood::Good), requests: AtomicU64::new(0) };
         let agent = Self { address: listener.local_addr()?, shared: Arc::new(shared), running: Mutex::default() };
-        agent.run(listener);
+        agent.run(listener)?;
         Ok(agent)
     }
 
@@ -98,12 +96,14 @@ impl Agent {
     /// Listens again, at the same address.
     pub fn come_up(&self) -> std::io::Result<()> {
         if !self.is_up() {
-            self.run(listen(self.address)?);
+            self.run(port::again(self.address)?)?;
         }
         Ok(())
     }
 
-    fn run(&self, listener: TcpListener) {
+    fn run(&self, listener: TcpListener) -> std::io::Result<()> {
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
         let shared = self.shared.clone();
         let mut running = JoinSet::new();
         running.spawn(async move {
@@ -115,14 +115,8 @@ impl Agent {
             }
         });
         *lock(&self.running) = Some(running);
+        Ok(())
     }
-}
-
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = TcpSocket::new_v4()?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(64)
 }
 
 /// One connection. That it breaks is an everyday event here.
