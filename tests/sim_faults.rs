@@ -8,7 +8,6 @@ mod sim_support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chainspan::service::Service;
 use chainspan::sim::{Progress, Relay, Scope, Trouble, Truth, check_windows};
 use sim_support::{NAMESPACE, Setup, assert_page, assert_timing, send, sum};
 
@@ -26,7 +25,7 @@ async fn late_early_and_repeated_batches_are_counted_exactly() {
         .clock_ahead(2, MINUTE / 2)
         .resent(100);
     let relay = Relay::start(setup.grpc(), &trouble).await.unwrap();
-    let progress = Arc::new(Progress::new(Truth::new()));
+    let progress = setup.measures(Truth::new());
     send(&relay, &trouble, 1, Duration::from_secs(4), &progress).await;
 
     let report = progress.report();
@@ -54,7 +53,7 @@ async fn a_lost_answer_is_the_only_permitted_difference() {
     let setup = Setup::start().await;
     let trouble = Trouble::seeded(12).cut(80);
     let relay = Relay::start(setup.grpc(), &trouble).await.unwrap();
-    let progress = Arc::new(Progress::new(Truth::new()));
+    let progress = setup.measures(Truth::new());
     send(&relay, &trouble, 2, Duration::from_secs(4), &progress).await;
 
     let report = progress.report();
@@ -82,24 +81,23 @@ async fn a_restart_under_load_loses_and_doubles_nothing() {
     let setup = Setup::start().await;
     let trouble = Trouble::seeded(13).restarted();
     let relay = Arc::new(Relay::start(setup.grpc(), &trouble).await.unwrap());
-    let progress = Arc::new(Progress::new(Truth::new()));
+    let progress = setup.measures(Truth::new());
     let run = {
         let (relay, progress) = (Arc::clone(&relay), Arc::clone(&progress));
         tokio::spawn(async move { send(&relay, &trouble, 3, Duration::from_secs(6), &progress).await })
     };
     assert!(acknowledged(&progress, 1_000).await, "{:?}", progress.report());
     relay.redirect(None);
-    let Setup { agent, service } = setup;
+    let Setup { agent, service, .. } = setup;
     service.shut_down().await.unwrap();
     let before = progress.acknowledged();
-    let second = Service::start(sim_support::config(agent.address())).await.unwrap();
-    relay.redirect(Some(second.listening()["otlp/grpc"]));
+    let second = Setup::over(agent).await;
+    relay.redirect(Some(second.grpc()));
     run.await.unwrap();
 
     let report = progress.report();
     assert!(report.acknowledged > before, "{report:?}");
     assert_eq!(report.refused, 0, "{report:?}");
-    let second = Setup { agent, service: second };
     let page = second.page().await;
     progress.with_truth(|truth| {
         let measured = sum(&page, "avs_gateway_operations_total").unwrap();

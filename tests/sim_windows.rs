@@ -5,11 +5,10 @@
 mod sim_support;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use chainspan::sim::{
-    Chain, FAMILIES, Figure, MEASURED, Progress, Relay, Scope, Series, Shape, Trouble, Truth, WINDOW_NANO, Windows,
+    Chain, FAMILIES, Figure, MEASURED, Relay, Scope, Series, Shape, Trouble, Truth, WINDOW_NANO, Windows,
     check_windows, gateways, spec,
 };
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -341,7 +340,7 @@ async fn every_window_holds_what_ended_in_it() {
     let setup = Setup::start().await;
     let trouble = Trouble::seeded(21);
     let relay = Relay::start(setup.grpc(), &trouble).await.unwrap();
-    let progress = Arc::new(Progress::new(Truth::by_window()));
+    let progress = setup.measures(Truth::by_window());
     send(&relay, &trouble, 4, Duration::from_secs(12), &progress).await;
     let page = setup.page().await;
     setup.service.shut_down().await.unwrap();
@@ -349,7 +348,8 @@ async fn every_window_holds_what_ended_in_it() {
         assert_page(truth, &page);
         assert_timing(truth, &page);
         assert!(truth.windows().count() >= 2);
-        // On a machine that stood still for ten seconds a span may have been late: then only the totals are known.
+        // A span may have been late, if its window was over when chainspan began or if the machine stood still for ten
+        // seconds: then only the totals are known.
         let on_time = truth.timing().all_on_time();
         let scope = if on_time { Scope::EachWindow } else { Scope::Totals };
         let found = check_windows(&setup.agent.metrics(), truth, NAMESPACE, MEASURED, scope);

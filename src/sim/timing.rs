@@ -20,13 +20,14 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// An operation that ended at `end`, in a request committed between `sent` and `answered`.
-    pub(super) fn add(&mut self, end: u64, sent: u64, answered: u64) {
+    /// An operation that ended at `end`, in a request committed between `sent` and `answered` by a chainspan that began to
+    /// measure at a moment between those of `began`.
+    pub(super) fn add(&mut self, end: u64, sent: u64, answered: u64, began: (u64, u64)) {
         let window = |moment: u64| moment / WINDOW_NANO;
-        // Two windows are open: the one of the commit and the one before.
-        let late = |commit: u64| u64::from(window(end) + 1 < window(commit));
-        self.late_at_least += late(sent);
-        self.late_at_most += late(answered);
+        // Two windows are open: the one of the commit and the one before, but none from before the beginning.
+        let late = |commit, began| u64::from(window(end) + 1 < window(commit) || window(end) < window(began));
+        self.late_at_least += late(sent, began.0);
+        self.late_at_most += late(answered, began.1);
         self.future_at_least += u64::from(window(end) > window(answered));
         self.future_at_most += u64::from(end > sent);
     }
@@ -59,7 +60,7 @@ mod tests {
 
     fn timing(end: u64, sent: u64, answered: u64) -> [u64; 4] {
         let mut timing = Timing::default();
-        timing.add(end, sent, answered);
+        timing.add(end, sent, answered, (0, 0));
         [timing.late_at_least, timing.late_at_most, timing.future_at_least, timing.future_at_most]
     }
 
@@ -70,6 +71,20 @@ mod tests {
         assert_eq!(timing(NOW - WINDOW_NANO, NOW, NOW), [0; 4]);
         assert_eq!(timing(NOW - 2 * WINDOW_NANO, NOW, NOW), [1, 1, 0, 0]);
         assert_eq!(timing(NOW - WINDOW_NANO, NOW, NOW + WINDOW_NANO), [0, 1, 0, 0]);
+    }
+
+    /// No window is open from before chainspan began to measure; when that was is known to lie between two moments.
+    #[test]
+    fn a_span_is_late_when_its_window_was_over_before_the_beginning() {
+        let before = NOW - WINDOW_NANO;
+        let late = |began| {
+            let mut timing = Timing::default();
+            timing.add(before, NOW, NOW, began);
+            (timing.late_at_least, timing.late_at_most)
+        };
+        assert_eq!(late((before, before + 1)), (0, 0));
+        assert_eq!(late((before, NOW)), (0, 1));
+        assert_eq!(late((NOW - 1, NOW)), (1, 1));
     }
 
     /// A later window is the future for certain; a later moment may be.

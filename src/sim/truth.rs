@@ -22,6 +22,8 @@ pub struct Truth {
     keep_tags: bool,
     tags: HashMap<SpanKey, Tag>,
     timing: Timing,
+    /// When the chainspan began to measure: between these moments, nanoseconds since the Unix epoch.
+    began: (u64, u64),
     /// What may be there besides: batches of which nobody knows how often they were accepted.
     uncertain: Option<Box<Truth>>,
     exact: bool,
@@ -45,6 +47,13 @@ impl Truth {
         Self { windows: Some(BTreeMap::new()), ..Self::new() }
     }
 
+    /// The same for a chainspan that began to measure between these moments (nanoseconds since the Unix epoch): to it what
+    /// ended in a window before that one is late. Otherwise it is taken to have begun long before the first span.
+    #[must_use]
+    pub fn measured_since(self, earliest_unix_nano: u64, latest_unix_nano: u64) -> Self {
+        Self { began: (earliest_unix_nano, latest_unix_nano), ..self }
+    }
+
     /// Takes in a batch that was acknowledged.
     pub fn add(&mut self, facts: &Facts) {
         self.batches += 1;
@@ -63,13 +72,14 @@ impl Truth {
     pub fn acknowledge(&mut self, facts: &Facts, sent_unix_nano: u64, answered_unix_nano: u64) {
         self.add(facts);
         for fact in &facts.operations {
-            self.timing.add(fact.end_unix_nano, sent_unix_nano, answered_unix_nano);
+            self.timing.add(fact.end_unix_nano, sent_unix_nano, answered_unix_nano, self.began);
         }
     }
 
     /// Takes in a batch that may have been accepted, at most `times`, and perhaps never.
     pub fn suspect(&mut self, facts: &Facts, times: u32, sent_unix_nano: u64, answered_unix_nano: u64) {
         let uncertain = self.uncertain.get_or_insert_default();
+        uncertain.began = self.began;
         for _ in 0..times {
             uncertain.acknowledge(facts, sent_unix_nano, answered_unix_nano);
         }

@@ -40,14 +40,27 @@ service:
 pub struct Setup {
     pub agent: Agent,
     pub service: Service,
+    /// It began to measure between these moments.
+    began: (u64, u64),
 }
 
 impl Setup {
     pub async fn start() -> Self {
         let agent = Agent::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        Self::over(agent).await
+    }
+
+    /// One that delivers to this agent.
+    pub async fn over(agent: Agent) -> Self {
         let config = config(agent.address());
+        let earliest = sim::now_unix_nano();
         let service = Service::start(config).await.unwrap();
-        Self { agent, service }
+        Self { agent, service, began: (earliest, sim::now_unix_nano()) }
+    }
+
+    /// What it must measure; `truth` has nothing yet.
+    pub fn measures(&self, truth: Truth) -> Arc<Progress> {
+        Arc::new(Progress::new(truth.measured_since(self.began.0, self.began.1)))
     }
 
     pub fn grpc(&self) -> SocketAddr {
