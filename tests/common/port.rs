@@ -8,24 +8,38 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::net::TcpSocket;
+
 /// Below what systems give out by themselves, to a bind to port 0 or to a connection (from 32768 on Linux, see
 /// `net.ipv4.ip_local_port_range`; from 49152 by RFC 6335): a port from there is soon somebody else's.
 const RANGE: Range<u16> = 20_000..32_000;
 
 /// A port of the loopback that nobody listens on, that no other call in this process returns and that the system gives to
 /// nobody.
+///
+/// It is tried without listening: a program that another test starts has a copy of the socket until it has become that
+/// program, and a copy that listens would answer for whoever is told this port.
 pub(crate) fn free() -> SocketAddr {
-    listen().local_addr().expect("a bound listener has an address")
+    next(|address| {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address).map(|()| address)
+    })
 }
 
 /// Listens on one, for servers that may come back to it.
 pub(crate) fn listen() -> TcpListener {
+    next(TcpListener::bind)
+}
+
+/// What `take` makes of the next port that it can take.
+fn next<T>(take: impl Fn(SocketAddr) -> std::io::Result<T>) -> T {
     static NEXT: OnceLock<AtomicU16> = OnceLock::new();
     // From a random place on, so that two programs at a time hardly meet.
     let next = NEXT.get_or_init(|| AtomicU16::new(fastrand::u16(0..RANGE.end - RANGE.start)));
     RANGE
         .map(|_| RANGE.start + next.fetch_add(1, Ordering::Relaxed) % (RANGE.end - RANGE.start))
-        .find_map(|port| TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).ok())
+        .find_map(|port| take(SocketAddr::from(([127, 0, 0, 1], port))).ok())
         .expect("one of twelve thousand ports is free")
 }
 
