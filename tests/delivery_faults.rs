@@ -114,7 +114,7 @@ async fn broken_connections_are_replaced() {
 async fn a_black_hole_is_left_after_the_attempt_timeout() {
     let fault = Fault::start().await;
     fault.then([Act::BlackHole]);
-    let destination = start(config::Destination { timeout: Duration::from_millis(200), ..settings(&fault) });
+    let destination = start(config::Destination { timeout: Duration::from_secs(1), ..settings(&fault) });
     assert_eq!(destination.hand_over(parcel(0, 2, "span"), soon()).await, Ok(()));
     assert_eq!((fault.received().len(), fault.connections()), (2, 2));
     conserved(&destination);
@@ -149,7 +149,7 @@ async fn a_parcel_whose_time_is_over_is_handed_back_with_the_last_error_and_its_
     fault.always(Act::Refuse(Code::Unavailable, "closed for lunch", None));
     let destination = start(settings(&fault));
     let (sent, alive) = counted(parcel(0, 2, "span"));
-    let answer = destination.hand_over(sent, Instant::now() + Duration::from_millis(100)).await;
+    let answer = destination.hand_over(sent, Instant::now() + Duration::from_millis(500)).await;
     let Err(Undelivered::Timeout { last_error, .. }) = answer else { panic!("{answer:?}") };
     assert!(last_error.contains("closed for lunch"), "{last_error}");
     assert_eq!(alive.load(Ordering::SeqCst), 0);
@@ -314,7 +314,7 @@ async fn what_arrives_of_a_parcel_that_was_handed_back_is_counted_as_late() {
     let fault = Fault::start().await;
     fault.then([Act::Accept]).always(Act::Refuse(Code::Unavailable, "busy", None));
     let destination = start(config::Destination { max_request_bytes: 4_000, ..settings(&fault) });
-    let answer = destination.hand_over(parcel(0, 500, "span"), Instant::now() + Duration::from_millis(200)).await;
+    let answer = destination.hand_over(parcel(0, 500, "span"), Instant::now() + Duration::from_secs(1)).await;
     assert!(matches!(answer, Err(Undelivered::Timeout { .. })), "{answer:?}");
     let arrived = fault.accepted_spans().len() as u64;
     let status = conserved(&destination);

@@ -100,7 +100,7 @@ async fn what_fails_after_it_was_promised_is_sent_again_from_the_disk() {
         let (fault, directory) = (Fault::start().await, directory());
         fault.then([act]);
         let store = open(directory.path());
-        let timeout = Duration::from_millis(400);
+        let timeout = Duration::from_secs(1);
         let destination = start_with(config::Destination { timeout, ..settings(&fault) }, &store);
         accepted(&destination, 0, 5).await;
         fault.release(1);

@@ -13,7 +13,7 @@ use common::otlp::{int, span, text, trace_client, traces};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tonic::{Code, Request};
 
-const QUICK: &str = "timeout: 400ms, retry_on_failure: {initial_interval: 10ms, max_interval: 20ms}, \
+const QUICK: &str = "timeout: 1500ms, retry_on_failure: {initial_interval: 10ms, max_interval: 20ms}, \
                      circuit_breaker: {open_min: 20ms, open_max: 40ms}";
 
 fn task(chain: i64) -> Span {
@@ -72,7 +72,7 @@ async fn a_client_that_goes_away_counts_nothing() {
     let chainspan = Setup::default().start(fault.address());
     let client = trace_client(chainspan.grpc()).await;
     let mut impatient = Request::new(traces("gateway", vec![task(1)]));
-    impatient.set_timeout(Duration::from_millis(300));
+    impatient.set_timeout(Duration::from_secs(1));
     let leaving = tokio::spawn({
         let client = client.clone();
         async move { export(&client, traces("gateway", vec![task(1)])).await }

@@ -16,8 +16,8 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::{Value, json};
 use tonic::{Code, Request};
 
-const BUDGET: Duration = Duration::from_millis(600);
-const QUICK: &str = "timeout: 600ms, retry_on_failure: {initial_interval: 10ms, max_interval: 50ms}";
+const BUDGET: Duration = Duration::from_millis(1500);
+const QUICK: &str = "timeout: 1500ms, retry_on_failure: {initial_interval: 10ms, max_interval: 50ms}";
 /// A client that must hear an answer, and not give up on its own.
 const LONG: Duration = Duration::from_secs(30);
 

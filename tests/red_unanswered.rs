@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use tonic::Request;
 
 const TRACE: [u8; 16] = [0xab; 16];
-const QUICK: &str = "timeout: 400ms, retry_on_failure: {initial_interval: 10ms, max_interval: 20ms}";
+const QUICK: &str = "timeout: 1500ms, retry_on_failure: {initial_interval: 10ms, max_interval: 20ms}";
 
 /// A successful task of chain 1 with everything that leaves a trace somewhere: an exemplar, a last success, the states of a
 /// signer and of a breaker, a chain for its trace, and a call.
