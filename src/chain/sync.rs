@@ -1,4 +1,4 @@
-//! The atomics that `set` is made of, in one place: its loom model (`tests/domain_loom.rs`) puts loom's in here.
+//! The atomics that `set` is made of, in one place: its loom model (`tests/domain/traces_loom.rs`) puts loom's in here.
 
 pub(super) use std::sync::atomic::{AtomicU64, Ordering};
 

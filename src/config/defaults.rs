@@ -1,6 +1,6 @@
 //! Every default of `collector-config.yaml`, and nowhere else: what holds when a key or a whole section is left out.
 //!
-//! `tests/config_shipped.rs` holds the shipped file against this table.
+//! `tests/config/shipped.rs` holds the shipped file against this table.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;

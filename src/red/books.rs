@@ -2,7 +2,7 @@
 //!
 //! What a window costs: its own copy of each series that was counted in it, from its first span until it is handed out.
 //! A duration that spreads over three octaves takes about 3.4 KB with its exemplars, anything else 0.2 to 0.6 KB: 4,096
-//! busy series, half of them durations, are 7.5 MB a window, and 9 MB in the running totals (`tests/red_bounds.rs` measures
+//! busy series, half of them durations, are 7.5 MB a window, and 9 MB in the running totals (`tests/red/bounds.rs` measures
 //! both). There are the two open windows and one that is about to be handed out. If nobody fetches them, at most
 //! [`MOST_WAITING`] wait; then the oldest two become one that is twice as long, so that memory stays bounded and nothing is
 //! lost, doubled or overlapping.

@@ -1,4 +1,4 @@
-//! What the room promises as a whole; larger runs through the public door are in `tests/red_counts.rs`.
+//! What the room promises as a whole; larger runs through the public door are in `tests/red/counts.rs`.
 
 use std::sync::Arc;
 

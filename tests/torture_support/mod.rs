@@ -1,5 +1,5 @@
 //! The torture chamber: a real chainspan process between clients and a stand-in for the agent, both of which live in this
-//! process, survive whatever happens to it, and know every span by its number. Used by the tests `torture_*` and by the
+//! process, survive whatever happens to it, and know every span by its number. Used by the tests of `tests/torture` and by the
 //! example `torture`.
 //!
 //! A [`Bed`] holds one chainspan with its directory, its [`Agent`], its [`Load`] and its [`Oracle`]. What must never happen

@@ -1,0 +1,4 @@
+//! How often memory is allocated. A program of its own, for its allocator counts.
+
+mod pipeline;
+mod walk;

@@ -1,0 +1,12 @@
+//! Programs of other people before and behind chainspan; `README.md` here says which and how to install them.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod collector;
+mod datadog;
+mod jaeger;
+mod jaeger_monitor;
+mod metrics;
+mod prometheus;
+mod rust_sdk;

@@ -1,0 +1,128 @@
+//! What goes wrong between gateways and chainspan does not go wrong in the numbers: late batches, wrong clocks, batches sent
+//! twice, answers that get lost, a restart under load. Where nobody can know whether a batch counts, the numbers stay within
+//! the bounds that follow from it.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::support::{NAMESPACE, Setup, assert_page, assert_timing, send, sum};
+use chainspan::sim::{Progress, Relay, Scope, Trouble, Truth, check_windows};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Batches that were held back ten minutes, batches from the future, two gateways with wrong clocks, and batches that are
+/// sent again after their acknowledgement: every running total equals the truth, what was acknowledged twice counts twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn late_early_and_repeated_batches_are_counted_exactly() {
+    let setup = Setup::start().await;
+    let trouble = Trouble::seeded(11)
+        .held_back(100, MINUTE * 10)
+        .from_the_future(50, MINUTE)
+        .clock_behind(1, MINUTE * 5)
+        .clock_ahead(2, MINUTE / 2)
+        .resent(100);
+    let relay = Relay::start(setup.grpc(), &trouble).await.unwrap();
+    let progress = setup.measures(Truth::new());
+    send(&relay, &trouble, 1, Duration::from_secs(4), &progress).await;
+
+    let report = progress.report();
+    assert_eq!((report.ambiguous, report.refused), (0, 0), "{report:?}");
+    assert!(report.resent > 0 && report.acknowledged == report.sent, "{report:?}");
+    let page = setup.page().await;
+    progress.with_truth(|truth| {
+        let timing = truth.timing();
+        assert!(timing.late_at_least > 0 && timing.future_at_least > 0, "{timing:?}");
+        assert_eq!(truth.spans(), report.acknowledged);
+        assert_page(truth, &page);
+        assert_timing(truth, &page);
+        let delivery = setup.agent.verify(truth);
+        assert!(delivery.is_complete() && delivery.repeated > 0, "{delivery:?}");
+    });
+    setup.service.shut_down().await.unwrap();
+    progress.with_truth(|truth| assert_totals(truth, &setup.agent.metrics()));
+}
+
+/// Connections are cut at the moment in which an answer begins to be written: the batches in flight there are ambiguous,
+/// and every series lies between the truth without them and the truth with them. That some of them were counted shows that
+/// the difference is not an empty excuse.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_the_only_permitted_difference() {
+    let setup = Setup::start().await;
+    let trouble = Trouble::seeded(12).cut(80);
+    let relay = Relay::start(setup.grpc(), &trouble).await.unwrap();
+    let progress = setup.measures(Truth::new());
+    send(&relay, &trouble, 2, Duration::from_secs(4), &progress).await;
+
+    let report = progress.report();
+    assert!(relay.cuts() > 0 && report.ambiguous > 0, "{} cuts, {report:?}", relay.cuts());
+    assert_eq!(report.sent, report.acknowledged + report.ambiguous + report.refused, "{report:?}");
+    let page = setup.page().await;
+    progress.with_truth(|truth| {
+        assert_page(truth, &page);
+        assert_timing(truth, &page);
+        let sure = truth.operations() as f64;
+        let perhaps = truth.uncertain().map_or(0, Truth::operations) as f64;
+        let measured = sum(&page, "avs_gateway_operations_total").unwrap();
+        assert!(measured > sure && measured <= sure + perhaps, "{sure} < {measured} <= {sure} + {perhaps}");
+        let delivery = setup.agent.verify(truth);
+        assert!(delivery.is_complete(), "{delivery:?}");
+    });
+    setup.service.shut_down().await.unwrap();
+    progress.with_truth(|truth| assert_totals(truth, &setup.agent.metrics()));
+}
+
+/// chainspan is told to stop under load and another one takes its place: every span that either acknowledged is delivered
+/// with its tag, and what the windows of both hold adds up to the truth.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_under_load_loses_and_doubles_nothing() {
+    let setup = Setup::start().await;
+    let trouble = Trouble::seeded(13).restarted();
+    let relay = Arc::new(Relay::start(setup.grpc(), &trouble).await.unwrap());
+    let progress = setup.measures(Truth::new());
+    let run = {
+        let (relay, progress) = (Arc::clone(&relay), Arc::clone(&progress));
+        tokio::spawn(async move { send(&relay, &trouble, 3, Duration::from_secs(6), &progress).await })
+    };
+    assert!(acknowledged(&progress, 1_000).await, "{:?}", progress.report());
+    relay.redirect(None);
+    let Setup { agent, service, .. } = setup;
+    service.shut_down().await.unwrap();
+    let before = progress.acknowledged();
+    let second = Setup::over(agent).await;
+    relay.redirect(Some(second.grpc()));
+    run.await.unwrap();
+
+    let report = progress.report();
+    assert!(report.acknowledged > before, "{report:?}");
+    assert_eq!(report.refused, 0, "{report:?}");
+    let page = second.page().await;
+    progress.with_truth(|truth| {
+        let measured = sum(&page, "avs_gateway_operations_total").unwrap();
+        let most = truth.operations() + truth.uncertain().map_or(0, Truth::operations);
+        assert!(measured > 0.0 && measured < most as f64, "the second one counts its own: {measured} of {most}");
+        let delivery = second.agent.verify(truth);
+        assert!(delivery.is_complete(), "{delivery:?}");
+    });
+    second.service.shut_down().await.unwrap();
+    progress.with_truth(|truth| assert_totals(truth, &second.agent.metrics()));
+}
+
+/// Waits until `spans` are acknowledged; `false` when that takes more than 20 s.
+async fn acknowledged(progress: &Progress, spans: u64) -> bool {
+    let reached = async {
+        while progress.acknowledged() < spans {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), reached).await.is_ok()
+}
+
+fn assert_totals(
+    truth: &Truth,
+    exports: &[opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest],
+) {
+    let found = check_windows(exports, truth, NAMESPACE, chainspan::sim::MEASURED, Scope::Totals);
+    assert!(found.troubles.is_empty(), "{} troubles:\n{}", found.troubles.len(), found.troubles.join("\n"));
+    assert!(found.points > 0 && !found.windows.is_empty(), "{found:?}");
+}
