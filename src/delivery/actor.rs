@@ -190,7 +190,7 @@ impl Actor {
             Command::Moved(moved) => {
                 self.tickets.books.moved(moved);
                 if let (Moved::Revived(_), Some(keeper)) = (moved, &mut self.keeper) {
-                    keeper.backlogs.iter_mut().for_each(Backlog::rewind);
+                    keeper.backlogs.values_mut().for_each(Backlog::rewind);
                 }
             }
             Command::LetGo { done } => {
@@ -260,7 +260,7 @@ impl Actor {
     /// Sends the next batch on connection `index`, and says of which signal; `None`: there is none.
     fn start(&mut self, index: usize, now: Instant) -> Option<Signal> {
         let admitted = self.admitted();
-        self.make_way(index, |batch| !admitted[batch.signal as usize]);
+        self.make_way(index, |batch| !admitted[batch.signal]);
         loop {
             let slot = &mut self.slots[index];
             let Some(batch) = slot.work.last_mut() else {
@@ -302,9 +302,9 @@ impl Actor {
         let oldest = self.queue.fronts().chain(working).map(|piece| self.tickets.since(piece.ticket)).min();
         let books = &mut self.tickets.books;
         books.oldest = oldest;
-        for (signal, backlog) in Signal::ALL.into_iter().zip(self.keeper.iter().flat_map(|keeper| &keeper.backlogs)) {
+        for (signal, backlog) in self.keeper.iter().flat_map(|keeper| keeper.backlogs.iter()) {
             if backlog.is_over() || books.of(signal).spilled == 0 {
-                books.oldest_kept[signal as usize] = None;
+                books.oldest_kept[signal] = None;
             }
         }
         books.breaker = self.breaker.state();

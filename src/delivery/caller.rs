@@ -16,6 +16,7 @@ use super::retry::Failure;
 use super::rope::Rope;
 use super::{DestinationError, Signal, compress};
 use crate::config::{self, Compression};
+use crate::otlp::PerSignal;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -23,7 +24,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Caller {
     authority: String,
-    templates: [Request<()>; 3],
+    templates: PerSignal<Request<()>>,
     compression: Compression,
     timeout: Duration,
 }
@@ -72,7 +73,7 @@ impl Caller {
         };
         Ok(Self {
             authority: settings.endpoint.clone(),
-            templates: [template(Signal::Traces)?, template(Signal::Metrics)?, template(Signal::Logs)?],
+            templates: PerSignal::try_from_fn(template)?,
             compression: settings.compression,
             timeout: settings.timeout,
         })
@@ -109,7 +110,7 @@ impl Caller {
                 Ok(message) => message,
                 Err(failure) => return Finished { link: Some(open), outcome: Err(failure) },
             };
-            let request = self.templates[signal as usize].clone();
+            let request = self.templates[signal].clone();
             sent.store(true, Ordering::Relaxed);
             let response = match open.send(request, message) {
                 Ok(response) => response.await,

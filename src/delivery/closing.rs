@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::Undelivered;
 use super::actor::Actor;
 use super::queue::Piece;
 use super::slot::Slot;
 use super::tickets::TicketId;
-use super::{Signal, Undelivered};
+use crate::otlp::PerSignal;
 
 /// So much of the time is kept for the disk.
 const FOR_THE_DISK: Duration = Duration::from_millis(1_500);
@@ -45,13 +46,13 @@ impl Actor {
         let late = self.draining.iter().any(|draining| draining.spill_at <= now);
         let given_up = self.keeper.is_some() && (late || !self.breaker.is_closed());
         // The same holds for a signal that it does not take.
-        let alone = Signal::ALL.map(|signal| given_up || (self.keeper.is_some() && self.is_left_alone(signal)));
-        if alone.contains(&true) {
+        let alone = PerSignal::from_fn(|signal| given_up || (self.keeper.is_some() && self.is_left_alone(signal)));
+        if alone.values().any(|alone| *alone) {
             self.spill(now, given_up);
             self.give_up_deltas(alone, late);
             self.ask(now);
         }
-        let waited_for = |slot: &Slot| slot.work.last().is_some_and(|batch| !alone[batch.signal as usize]);
+        let waited_for = |slot: &Slot| slot.work.last().is_some_and(|batch| !alone[batch.signal]);
         let sending = self.slots.iter().any(|slot| slot.sending.is_some() && waited_for(slot));
         let idle = match self.keeper {
             Some(_) => !self.tickets.anything_waits() && !sending,
@@ -71,10 +72,10 @@ impl Actor {
 
     /// What must not be sent twice is not written, and of signals that are left `alone` will not be sent any more; what is on
     /// its way has until it is `late`.
-    fn give_up_deltas(&mut self, alone: [bool; 3], late: bool) {
+    fn give_up_deltas(&mut self, alone: PerSignal<bool>, late: bool) {
         let slots = self.slots.iter().filter(|slot| late || slot.sending.is_none());
         let pieces = self.queue.iter().chain(slots.flat_map(|slot| slot.work.iter().flat_map(|batch| &batch.pieces)));
-        let lost = |ticket: &TicketId| self.tickets.once(*ticket) && alone[self.tickets.signal(*ticket) as usize];
+        let lost = |ticket: &TicketId| self.tickets.once(*ticket) && alone[self.tickets.signal(*ticket)];
         let once: Vec<_> = pieces.map(|piece| piece.ticket).filter(lost).collect();
         self.withdrawn |= !once.is_empty();
         once.into_iter().for_each(|ticket| _ = self.tickets.hand_back(ticket, Undelivered::Closed));

@@ -24,7 +24,7 @@ use super::slot::Slot;
 use super::tickets::Tickets;
 use super::{DestinationStatus, Parcel, Signal};
 use crate::config::{self, Role, Temporality};
-use crate::otlp;
+use crate::otlp::{self, PerSignal};
 use crate::store::{Count, Kept, Store};
 use crate::telemetry::Telemetry;
 
@@ -123,7 +123,7 @@ impl Destination {
             Some(store) => {
                 let kept = kept(store, &settings.name).map_err(wrong)?;
                 tickets.books.recover(&kept);
-                tickets.books.oldest_kept = [kept.oldest; 3];
+                tickets.books.oldest_kept = PerSignal::from_fn(|_| kept.oldest);
                 Some(Keeper::new(store.clone(), &settings.name, inbox.downgrade(), kept.waiting.records > 0))
             }
         };
@@ -257,7 +257,7 @@ impl Destination {
             delivered_late: books.delivered_late,
             queue_bytes: books.queue_bytes,
             backlog_age: {
-                let kept = books.oldest_kept.into_iter().flatten().min();
+                let kept = books.oldest_kept.values().flatten().min().copied();
                 let kept = kept.map(|oldest| Duration::from_nanos(unix_nano().saturating_sub(oldest)));
                 books.oldest.map(|oldest| oldest.elapsed()).max(kept)
             },
@@ -265,7 +265,7 @@ impl Destination {
             breaker: books.breaker,
             last_error: books.last_error.map(|error| error.to_string()),
             untaken: {
-                let known = Signal::ALL.into_iter().zip(books.untaken);
+                let known = books.untaken.into_iter();
                 known.filter_map(|(signal, error)| error.map(|error| (signal, error.to_string()))).collect()
             },
         }

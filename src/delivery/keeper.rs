@@ -12,6 +12,7 @@ use super::actor::Command;
 use super::backlog::{Aim, Backlog};
 use super::queue::Queue;
 use super::tickets::TicketId;
+use crate::otlp::PerSignal;
 use crate::store::{NewRecord, NotKept, Portion, RecordId, Store, StoreError, Wanted};
 
 /// After the disk has failed.
@@ -35,7 +36,7 @@ pub(crate) struct Keeper {
     pub(crate) destination: Arc<str>,
     inbox: WeakUnboundedSender<Command>,
     /// Of each signal.
-    pub(crate) backlogs: [Backlog; 3],
+    pub(crate) backlogs: PerSignal<Backlog>,
     /// Read and not yet sent.
     pub(crate) ready: Queue,
     /// Whose turn it was to be read.
@@ -64,7 +65,7 @@ impl Keeper {
             store,
             destination: destination.into(),
             inbox,
-            backlogs: Signal::ALL.map(|_| Backlog::new(something_waits)),
+            backlogs: PerSignal::from_fn(|_| Backlog::new(something_waits)),
             ready: Queue::default(),
             turn: Signal::Logs,
             number: 0,
@@ -103,7 +104,7 @@ impl Keeper {
 
     /// The backlog of `signal`.
     pub(crate) fn backlog(&mut self, signal: Signal) -> &mut Backlog {
-        &mut self.backlogs[signal as usize]
+        &mut self.backlogs[signal]
     }
 
     /// These were delivered.
@@ -118,7 +119,7 @@ impl Keeper {
     }
 
     /// Asks for more of the backlog of one of the `wanted` signals, in turns.
-    pub(crate) fn read(&mut self, wanted: [bool; 3], max_bytes: usize) {
+    pub(crate) fn read(&mut self, wanted: PerSignal<bool>, max_bytes: usize) {
         let Some(signal) = self.next_turn(wanted) else { return };
         let (Some((aim, after)), Some(inbox)) = (self.backlog(signal).next(), self.inbox.upgrade()) else { return };
         (self.reading, self.turn) = (true, signal);
@@ -129,10 +130,10 @@ impl Keeper {
     }
 
     /// Whose turn it is to be read. What was sent in vain goes after everything else, of whatever signal.
-    fn next_turn(&self, wanted: [bool; 3]) -> Option<Signal> {
+    fn next_turn(&self, wanted: PerSignal<bool>) -> Option<Signal> {
         let turns = (1..=3).map(|step| Signal::ALL[(self.turn as usize + step) % 3]);
-        let turns = turns.filter(|signal| wanted[*signal as usize]);
-        let find = |has: fn(&Backlog) -> bool| turns.clone().find(|signal| has(&self.backlogs[*signal as usize]));
+        let turns = turns.filter(|signal| wanted[*signal]);
+        let find = |has: fn(&Backlog) -> bool| turns.clone().find(|signal| has(&self.backlogs[*signal]));
         find(Backlog::waits).or_else(|| find(Backlog::stands_back))
     }
 

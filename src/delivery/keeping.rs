@@ -211,7 +211,7 @@ impl Tickets {
                 };
                 (ticket.weight, ticket.deadline) = (parts.spilled, None);
                 let received = unix_nano().saturating_sub(ticket.since.elapsed().as_nanos() as u64);
-                self.books.oldest_kept[ticket.signal as usize].get_or_insert(received);
+                self.books.oldest_kept[ticket.signal].get_or_insert(received);
             }
             // It was delivered meanwhile, or nobody waits any more. Its dead letters stay: they are on the disk.
             (Ok(mut records), _) => {

@@ -7,83 +7,84 @@ use tokio::time::Instant;
 use super::breaker::{Breaker, Event};
 use super::{BreakerState, Signal};
 use crate::config;
+use crate::otlp::PerSignal;
 
 /// The breakers of the three signals.
 #[derive(Debug)]
 pub(crate) struct Lanes {
-    breakers: [Breaker; 3],
+    breakers: PerSignal<Breaker>,
     /// Not before, says the destination.
-    asked: [Option<Instant>; 3],
+    asked: PerSignal<Option<Instant>>,
 }
 
 impl Lanes {
     /// Every signal is taken until we hear otherwise.
     pub(crate) fn new(settings: config::Breaker, now: Instant) -> Self {
-        Self { breakers: Signal::ALL.map(|_| Breaker::new(settings, now)), asked: [None; 3] }
+        Self { breakers: PerSignal::from_fn(|_| Breaker::new(settings, now)), asked: PerSignal::default() }
     }
 
     pub(crate) fn state(&self, signal: Signal) -> BreakerState {
-        self.breakers[signal as usize].state()
+        self.breakers[signal].state()
     }
 
     /// Whether `signal` is taken, as far as we know.
     pub(crate) fn is_closed(&self, signal: Signal) -> bool {
-        self.breakers[signal as usize].is_closed()
+        self.breakers[signal].is_closed()
     }
 
     /// Whether another request of `signal` may go out while `in_flight` others of it are.
     pub(crate) fn admits(&self, signal: Signal, in_flight: usize) -> bool {
-        self.breakers[signal as usize].admits(in_flight)
+        self.breakers[signal].admits(in_flight)
     }
 
     /// A request of `signal` goes out on connection `slot`.
     pub(crate) fn started(&mut self, signal: Signal, slot: usize) {
-        self.breakers[signal as usize].started(slot);
+        self.breakers[signal].started(slot);
     }
 
     /// Whether the request on connection `slot` tries a signal.
     pub(crate) fn is_probe(&self, slot: usize) -> bool {
-        self.breakers.iter().any(|breaker| breaker.is_probe(slot))
+        self.breakers.values().any(|breaker| breaker.is_probe(slot))
     }
 
     /// The attempt on connection `slot` has ended, whatever it says.
     pub(crate) fn ended(&mut self, slot: usize) {
-        self.breakers.iter_mut().for_each(|breaker| breaker.ended(slot));
+        self.breakers.values_mut().for_each(|breaker| breaker.ended(slot));
     }
 
     /// A request of `signal` was taken. `true`: that is news.
     pub(crate) fn taken(&mut self, signal: Signal, now: Instant) -> bool {
-        self.asked[signal as usize] = None;
-        self.breakers[signal as usize].on(Event::Succeeded, now, None, 0.0)
+        self.asked[signal] = None;
+        self.breakers[signal].on(Event::Succeeded, now, None, 0.0)
     }
 
     /// The destination does not take `signal`, and wants none of it before `asked`. `dice` as for a breaker. `true`: it did
     /// until now.
     pub(crate) fn refused(&mut self, signal: Signal, now: Instant, asked: Option<Instant>, dice: f64) -> bool {
         let news = self.is_closed(signal);
-        let known = &mut self.asked[signal as usize];
+        let known = &mut self.asked[signal];
         *known = asked.max(*known);
-        self.breakers[signal as usize].on(Event::Misconfigured, now, asked, dice);
+        self.breakers[signal].on(Event::Misconfigured, now, asked, dice);
         news
     }
 
     /// Lets time pass: what has rested for long enough is tried.
     pub(crate) fn tick(&mut self, now: Instant) {
-        for breaker in &mut self.breakers {
+        for breaker in self.breakers.values_mut() {
             breaker.tick(now);
         }
     }
 
     /// What is not taken may be tried now, unless the destination asked for that time.
     pub(crate) fn hurry(&mut self, now: Instant) {
-        for (breaker, asked) in self.breakers.iter_mut().zip(self.asked) {
-            breaker.hurry(now, asked);
+        for (breaker, asked) in self.breakers.values_mut().zip(self.asked.values()) {
+            breaker.hurry(now, *asked);
         }
     }
 
     /// When time changes something.
     pub(crate) fn wakes(&self) -> impl Iterator<Item = Instant> {
-        self.breakers.iter().filter_map(Breaker::wakes)
+        self.breakers.values().filter_map(Breaker::wakes)
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{BreakerState, Conservation, Moved, Signal};
+use crate::otlp::PerSignal;
 use crate::store::{Count, Kept};
 
 /// Everything that a status report needs, published as one piece.
@@ -18,12 +19,12 @@ pub(crate) struct Books {
     /// What waits in memory, since when.
     pub(crate) oldest: Option<Instant>,
     /// When the oldest of what waits on disk was received, about, of each signal; nanoseconds since the Unix epoch.
-    pub(crate) oldest_kept: [Option<u64>; 3],
+    pub(crate) oldest_kept: PerSignal<Option<u64>>,
     pub(crate) failures: u32,
     pub(crate) breaker: BreakerState,
     pub(crate) last_error: Option<Arc<str>>,
     /// Of each signal that the destination does not take: how it says so.
-    pub(crate) untaken: [Option<Arc<str>>; 3],
+    pub(crate) untaken: PerSignal<Option<Arc<str>>>,
     /// What was read as waiting before we were told that it had been revived: spans, requests.
     ahead: [u64; 2],
 }
@@ -67,7 +68,7 @@ impl Books {
 
     /// What the last attempt with `signal` ended with, if it is known and matters.
     pub(crate) fn last_error_of(&self, signal: Signal) -> Option<&str> {
-        self.untaken[signal as usize].as_deref().or(self.last_error.as_deref())
+        self.untaken[signal].as_deref().or(self.last_error.as_deref())
     }
 
     /// Taken in hand.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::Signal;
 use super::tickets::TicketId;
+use crate::otlp::PerSignal;
 
 /// A parcel, or a part of one that goes out on its own.
 #[derive(Clone, Debug)]
@@ -41,29 +42,29 @@ impl Batch {
 /// The three lanes.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    lanes: [VecDeque<Piece>; 3],
+    lanes: PerSignal<VecDeque<Piece>>,
 }
 
 impl Queue {
     /// At the end of its lane.
     pub(crate) fn push(&mut self, signal: Signal, piece: Piece) {
-        self.lanes[signal as usize].push_back(piece);
+        self.lanes[signal].push_back(piece);
     }
 
     /// Back to where they were: pieces that were taken, and not sent.
     pub(crate) fn put_back(&mut self, signal: Signal, pieces: Vec<Piece>) {
-        let lane = &mut self.lanes[signal as usize];
+        let lane = &mut self.lanes[signal];
         lane.extend(pieces);
         lane.make_contiguous().sort_by_key(|piece| piece.sequence);
     }
 
     /// Everything of that signal among the `admitted` that waits longest, oldest first, up to `max` bytes but at least one
     /// piece.
-    pub(crate) fn take(&mut self, max: usize, admitted: [bool; 3]) -> Option<Batch> {
-        let waiting = |signal: &Signal| self.lanes[*signal as usize].front().map(|piece| piece.sequence);
-        let candidates = Signal::ALL.into_iter().filter(|signal| admitted[*signal as usize]);
+    pub(crate) fn take(&mut self, max: usize, admitted: PerSignal<bool>) -> Option<Batch> {
+        let waiting = |signal: &Signal| self.lanes[*signal].front().map(|piece| piece.sequence);
+        let candidates = Signal::ALL.into_iter().filter(|signal| admitted[*signal]);
         let signal = candidates.filter(|signal| waiting(signal).is_some()).min_by_key(waiting)?;
-        let first = self.lanes[signal as usize].pop_front()?;
+        let first = self.lanes[signal].pop_front()?;
         let mut batch = Batch { signal, pieces: vec![first], sealed: false, kept: false };
         self.top_up(&mut batch, max);
         Some(batch)
@@ -72,7 +73,7 @@ impl Queue {
     /// Adds what still fits.
     pub(crate) fn top_up(&mut self, batch: &mut Batch, max: usize) {
         let mut bytes = batch.bytes();
-        let lane = &mut self.lanes[batch.signal as usize];
+        let lane = &mut self.lanes[batch.signal];
         while lane.front().is_some_and(|piece| bytes + piece.body.len() <= max) {
             let Some(piece) = lane.pop_front() else { return };
             bytes += piece.body.len();
@@ -82,17 +83,17 @@ impl Queue {
 
     /// Everything, in no particular order across signals.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Piece> {
-        self.lanes.iter().flatten()
+        self.lanes.values().flatten()
     }
 
     /// The piece that waits longest of each signal.
     pub(crate) fn fronts(&self) -> impl Iterator<Item = &Piece> {
-        self.lanes.iter().filter_map(VecDeque::front)
+        self.lanes.values().filter_map(VecDeque::front)
     }
 
     /// Removes what `keep` does not want.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&Piece) -> bool) {
-        for lane in &mut self.lanes {
+        for lane in self.lanes.values_mut() {
             lane.retain(&mut keep);
         }
     }
@@ -104,22 +105,22 @@ impl Queue {
 
     /// Everything, lane by lane.
     pub(crate) fn into_lanes(self) -> impl Iterator<Item = (Signal, VecDeque<Piece>)> {
-        Signal::ALL.into_iter().zip(self.lanes)
+        self.lanes.into_iter()
     }
 
     /// Everything of `signal`.
     pub(crate) fn take_lane(&mut self, signal: Signal) -> VecDeque<Piece> {
-        std::mem::take(&mut self.lanes[signal as usize])
+        std::mem::take(&mut self.lanes[signal])
     }
 
     /// Whether anything waits of a signal among the `admitted`.
-    pub(crate) fn has_any(&self, admitted: [bool; 3]) -> bool {
-        self.lanes.iter().zip(admitted).any(|(lane, admitted)| admitted && !lane.is_empty())
+    pub(crate) fn has_any(&self, admitted: PerSignal<bool>) -> bool {
+        self.lanes.iter().any(|(signal, lane)| admitted[signal] && !lane.is_empty())
     }
 
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
-        self.lanes.iter().all(VecDeque::is_empty)
+        self.lanes.values().all(VecDeque::is_empty)
     }
 }
 
@@ -127,7 +128,9 @@ impl Queue {
 mod tests {
     use super::*;
 
-    const ALL: [bool; 3] = [true; 3];
+    fn all() -> PerSignal<bool> {
+        PerSignal::from_fn(|_| true)
+    }
 
     fn piece(sequence: u64, length: usize) -> Piece {
         Piece { body: Bytes::from(vec![0; length]), items: 1, ticket: 0, sequence, held: None }
@@ -144,11 +147,11 @@ mod tests {
         queue.push(Signal::Traces, piece(2, 40));
         queue.push(Signal::Logs, piece(3, 40));
         queue.push(Signal::Logs, piece(4, 40));
-        let batch = queue.take(100, ALL).expect("something waits");
+        let batch = queue.take(100, all()).expect("something waits");
         assert_eq!((batch.signal, sequences(&batch)), (Signal::Logs, vec![1, 3]));
-        assert_eq!(queue.take(100, ALL).map(|batch| sequences(&batch)), Some(vec![2]));
-        assert_eq!(queue.take(10, ALL).map(|batch| sequences(&batch)), Some(vec![4]));
-        assert!(queue.take(100, ALL).is_none() && queue.is_empty());
+        assert_eq!(queue.take(100, all()).map(|batch| sequences(&batch)), Some(vec![2]));
+        assert_eq!(queue.take(10, all()).map(|batch| sequences(&batch)), Some(vec![4]));
+        assert!(queue.take(100, all()).is_none() && queue.is_empty());
     }
 
     /// A signal that is not admitted keeps its place, and what was taken of it gets its place back.
@@ -158,14 +161,14 @@ mod tests {
         for (signal, sequence) in [(Signal::Logs, 1), (Signal::Logs, 2), (Signal::Traces, 3), (Signal::Logs, 4)] {
             queue.push(signal, piece(sequence, 40));
         }
-        let first = queue.take(40, ALL).expect("logs");
-        let second = queue.take(40, ALL).expect("logs");
+        let first = queue.take(40, all()).expect("logs");
+        let second = queue.take(40, all()).expect("logs");
         queue.put_back(Signal::Logs, second.pieces);
         queue.put_back(Signal::Logs, first.pieces);
-        let without_logs = [true, true, false];
+        let without_logs = PerSignal::from_fn(|signal| signal != Signal::Logs);
         assert!(queue.has_any(without_logs));
         assert_eq!(queue.take(100, without_logs).map(|batch| sequences(&batch)), Some(vec![3]));
         assert!(!queue.has_any(without_logs) && queue.take(100, without_logs).is_none());
-        assert_eq!(queue.take(1_000, ALL).map(|batch| sequences(&batch)), Some(vec![1, 2, 4]));
+        assert_eq!(queue.take(1_000, all()).map(|batch| sequences(&batch)), Some(vec![1, 2, 4]));
     }
 }

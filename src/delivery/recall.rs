@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::BreakerState;
 use super::actor::Actor;
 use super::clock::unix_nano;
 use super::destination::cut_to_size;
 use super::keeper::Keeper;
 use super::queue::{Batch, Piece};
-use super::{BreakerState, Signal};
+use crate::otlp::PerSignal;
 use crate::store::{Reason, Waiting};
 
 impl Actor {
@@ -26,7 +27,7 @@ impl Actor {
     }
 
     /// Of which signals there is somebody to send it to.
-    fn wanted(&self, keeper: &Keeper) -> [bool; 3] {
+    fn wanted(&self, keeper: &Keeper) -> PerSignal<bool> {
         use BreakerState::{Closed, HalfOpen, Open};
         let room = keeper.ready.bytes() < self.max_request_bytes;
         let working = |signal| self.slots.iter().any(|slot| slot.work.iter().any(|batch| batch.signal == signal));
@@ -34,12 +35,12 @@ impl Actor {
             let busy = self.slots.iter().any(|slot| !slot.work.is_empty());
             !busy && keeper.ready.is_empty() && !self.queue.has_any(self.admitted())
         };
-        Signal::ALL.map(|signal| match (self.breaker.state(), self.lanes.state(signal)) {
+        PerSignal::from_fn(|signal| match (self.breaker.state(), self.lanes.state(signal)) {
             (Open, _) | (_, Open) => false,
             (HalfOpen, Closed | HalfOpen) => idle(),
             (Closed, Closed) => room,
             (Closed, HalfOpen) => {
-                let alone = Signal::ALL.map(|other| other == signal);
+                let alone = PerSignal::from_fn(|other| other == signal);
                 !working(signal) && !keeper.ready.has_any(alone) && !self.queue.has_any(alone)
             }
         })
@@ -60,7 +61,7 @@ impl Actor {
         self.meters.died(Reason::CorruptRecord, read.damaged.records);
         let Some(keeper) = self.keeper.as_mut().filter(|_| !self.closed) else { return };
         if let Some(first) = read.waiting.first() {
-            self.tickets.books.oldest_kept[signal as usize] = Some(first.received);
+            self.tickets.books.oldest_kept[signal] = Some(first.received);
         }
         let backlog = keeper.backlog(signal);
         let chosen = backlog.choose(aim, read, now);

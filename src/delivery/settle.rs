@@ -189,7 +189,7 @@ impl Actor {
         self.limit.grow(now);
         self.turn(Event::Succeeded, now, None);
         if let Some(keeper) = &mut self.keeper {
-            keeper.backlogs.iter_mut().for_each(Backlog::hopeful);
+            keeper.backlogs.values_mut().for_each(Backlog::hopeful);
         }
         let books = &mut self.tickets.books;
         let failures = std::mem::take(&mut books.failures);

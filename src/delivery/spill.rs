@@ -17,6 +17,7 @@ use super::keeping::{Dead, Remains, Todo};
 use super::queue::Piece;
 use super::tickets::{TicketId, Tickets};
 use super::{Signal, Undelivered};
+use crate::otlp::PerSignal;
 use crate::store::{NewRecord, RecordId};
 
 /// When a client should come again whose request can be neither delivered nor kept.
@@ -48,14 +49,14 @@ impl Actor {
         if self.keeper.is_none() {
             return;
         }
-        let left_alone = Signal::ALL.map(|signal| self.is_left_alone(signal));
+        let left_alone = PerSignal::from_fn(|signal| self.is_left_alone(signal));
         let (tickets, due) = (&self.tickets, &mut self.spill_due);
         let mut unkept: Vec<Unkept> = Vec::new();
         let mut places: HashMap<TicketId, usize> = HashMap::new();
         let mut hopeless = Vec::new();
         let working = self.slots.iter().flat_map(|slot| &slot.work).filter(|batch| !batch.kept);
         for piece in self.queue.iter().chain(working.flat_map(|batch| &batch.pieces)) {
-            let left_alone = left_alone[tickets.signal(piece.ticket) as usize];
+            let left_alone = left_alone[tickets.signal(piece.ticket)];
             let grace = if left_alone || rest { Duration::ZERO } else { self.spill_after };
             let Some(since) = tickets.unkept(piece.ticket) else {
                 if left_alone && tickets.is_unkeepable(piece.ticket) {

@@ -9,15 +9,16 @@ use super::queue::Batch;
 use super::retry::{Failure, Judgement};
 use super::{Signal, Undelivered};
 use crate::config::Role;
+use crate::otlp::PerSignal;
 
 impl Actor {
     /// Of which signals something may go out now, as far as they are concerned.
-    pub(crate) fn admitted(&self) -> [bool; 3] {
-        let mut in_flight = [0; 3];
+    pub(crate) fn admitted(&self) -> PerSignal<bool> {
+        let mut in_flight = PerSignal::<usize>::default();
         for slot in self.slots.iter().filter(|slot| slot.sending.is_some()) {
-            slot.work.last().into_iter().for_each(|batch| in_flight[batch.signal as usize] += 1);
+            slot.work.last().into_iter().for_each(|batch| in_flight[batch.signal] += 1);
         }
-        Signal::ALL.map(|signal| self.lanes.admits(signal, in_flight[signal as usize]))
+        PerSignal::from_fn(|signal| self.lanes.admits(signal, in_flight[signal]))
     }
 
     /// Whether nothing of `signal` is sent at the moment: what waits of it has the disk, or nothing.
@@ -33,7 +34,7 @@ impl Actor {
         if self.lanes.refused(signal, now, asked, fastrand::f64()) {
             self.meters.untaken(signal, failure);
         }
-        self.tickets.books.untaken[signal as usize] = Some(failure.to_string().into());
+        self.tickets.books.untaken[signal] = Some(failure.to_string().into());
         self.turn(Event::Refused, now, None);
         self.put_back(signal, batch.pieces, false);
         self.park(signal, now);
@@ -42,7 +43,7 @@ impl Actor {
     /// A batch of `signal` was taken.
     pub(crate) fn taken(&mut self, signal: Signal, now: Instant) {
         if self.lanes.taken(signal, now) {
-            self.tickets.books.untaken[signal as usize] = None;
+            self.tickets.books.untaken[signal] = None;
             self.meters.taken(signal);
         }
     }

@@ -17,6 +17,7 @@ mod attribute;
 mod edit;
 mod keys;
 mod outline;
+mod per_signal;
 mod reader;
 mod schema;
 mod signal;
@@ -30,6 +31,7 @@ mod write;
 
 pub use edit::{Appended, EditError, Edits, SpanEdits};
 pub use outline::{check_frame, count_items};
+pub use per_signal::PerSignal;
 pub use signal::Signal;
 pub use split::{Piece, halve, split};
 pub use value::Value;

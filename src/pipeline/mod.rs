@@ -34,7 +34,7 @@ pub use refusal::Refusal;
 use crate::chain::Traces;
 use crate::config::{Chain, Gateway, Role};
 use crate::delivery::{Destination, Parcel, Signal};
-use crate::otlp::{count_items, walk};
+use crate::otlp::{PerSignal, count_items, walk};
 use crate::red::Red;
 use crate::telemetry::{ACCEPTED_SPANS, REFUSED_SPANS, Telemetry};
 use inspect::Inspector;
@@ -84,8 +84,8 @@ struct Inner {
     red: Option<Arc<Red>>,
     destinations: Vec<Destination>,
     counters: Counters,
-    accepted: [Counter; 3],
-    refused: [Counter; 3],
+    accepted: PerSignal<Counter>,
+    refused: PerSignal<Counter>,
     /// How long a request waits for its destinations at the most.
     patience: Duration,
     /// The same when its client does not say how long it waits: a little less. SDKs that do not say so give up after ten
@@ -130,7 +130,7 @@ impl Pipeline {
     /// A pipeline of `parts`.
     pub fn new(parts: Parts<'_>) -> Self {
         let Parts { budget, chain, gateway, red, destinations, telemetry } = parts;
-        let by_signal = |name| Signal::ALL.map(|signal| telemetry.counter(name, &[("signal", signal.name())]));
+        let by_signal = |name| PerSignal::from_fn(|signal| telemetry.counter(name, &[("signal", signal.name())]));
         let required = destinations.iter().filter(|destination| destination.role() == Role::Required);
         let patience = required.map(Destination::timeout).max().unwrap_or_default();
         Self(Arc::new(Inner {
@@ -204,7 +204,7 @@ impl Pipeline {
                 Ok(())
             }
             Err(refusal) => {
-                inner.refused[signal as usize].increment(u64::from(prepared.items));
+                inner.refused[signal].increment(u64::from(prepared.items));
                 Err(refusal)
             }
         }
@@ -269,7 +269,7 @@ impl Inner {
 
     /// Counts an accepted request. Never waits.
     fn commit(&self, signal: Signal, prepared: &mut Prepared, now: Instant) {
-        self.accepted[signal as usize].increment(u64::from(prepared.items));
+        self.accepted[signal].increment(u64::from(prepared.items));
         let Some(work) = &mut prepared.work else { return };
         let newly_ambiguous = work.traces.settle(&self.traces, self.milliseconds(now));
         self.counters.add(&work.tally, newly_ambiguous, &self.rules.unclassified);

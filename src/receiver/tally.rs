@@ -4,6 +4,7 @@ use metrics::Counter;
 use tonic::Code;
 
 use crate::delivery::{Signal, code_name};
+use crate::otlp::PerSignal;
 use crate::telemetry::Telemetry;
 
 /// The codes of failures: gRPC has 17 codes, 0 to 16, and 0 is OK.
@@ -12,7 +13,7 @@ const FAILURES: std::ops::Range<i32> = 1..17;
 /// `chainspan_receiver_failed_requests_total{signal, code}`, with every handle made once.
 #[derive(Debug)]
 pub(super) struct Tally {
-    failed: [Vec<Counter>; Signal::ALL.len()],
+    failed: PerSignal<Vec<Counter>>,
 }
 
 impl Tally {
@@ -25,12 +26,12 @@ impl Tally {
     pub(super) fn with(counter: impl Fn(&'static str, &'static str) -> Counter) -> Self {
         let of =
             |signal: Signal| FAILURES.map(|code| counter(signal.name(), code_name(Code::from_i32(code)))).collect();
-        Self { failed: Signal::ALL.map(of) }
+        Self { failed: PerSignal::from_fn(of) }
     }
 
     /// One more request of `signal` was answered with `code`.
     pub(super) fn failed(&self, signal: Signal, code: Code) {
-        let of_signal = &self.failed[signal as usize];
+        let of_signal = &self.failed[signal];
         let place = usize::try_from(i32::from(code) - FAILURES.start);
         if let Some(counter) = place.ok().and_then(|place| of_signal.get(place)) {
             counter.increment(1);
