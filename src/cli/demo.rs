@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use tokio::task::JoinHandle;
 
+use super::format;
 use crate::chain::ChainId;
 use crate::config::{
     self, ChainInfo, Compression, Config, Destination, LogEncoding, LogLevel, Logs, Receiver, Retry, Role, Signals,
@@ -17,7 +18,6 @@ use crate::config::{
 use crate::service::Service;
 use crate::sim::{self, Agent, Chain, Client, Fleet, Patience, Plan, Progress, Truth, spec};
 
-pub(crate) mod format;
 mod screen;
 mod tally;
 mod workplace;

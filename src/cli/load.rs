@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::demo::{DEMO_CHAINS, format};
+use super::demo::DEMO_CHAINS;
+use super::format;
 use crate::sim::{self, Chain, Client, Fleet, Patience, Plan, Progress, Report, Truth};
 
 /// Send simulated gateway spans to any OTLP gRPC endpoint at a steady rate

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use super::say;
+use super::table::{self, Column, Table};
 use crate::red::{CALL_METRICS, CallMetric, Entry, Instrument, Metric};
 use crate::telemetry::{Kind, OWN};
 
@@ -34,37 +35,43 @@ enum Format {
 /// When the result cannot be written.
 pub fn metrics(args: &MetricsArgs) -> anyhow::Result<ExitCode> {
     let write = match args.format {
-        Format::Table => columns,
+        Format::Table => |(columns, rows): Metrics| Table::uncut(columns).print(rows),
         Format::Markdown => markdown,
     };
-    say(&[derived(), calls(), own()].map(|table| write(&table)).join("\n"))?;
+    say(&[derived(), calls(), own()].map(write).join("\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The metrics derived from spans as a Markdown table.
 pub fn derived_markdown() -> String {
-    markdown(&derived())
+    markdown(derived())
 }
 
 /// The metrics for Jaeger as a Markdown table.
 pub fn calls_markdown() -> String {
-    markdown(&calls())
+    markdown(calls())
 }
 
 /// The metrics of chainspan itself as a Markdown table.
 pub fn own_markdown() -> String {
-    markdown(&own())
+    markdown(own())
 }
 
-/// A table: the heads of its columns and its rows.
-struct Table {
-    heads: Vec<&'static str>,
-    /// Columns whose texts are names.
-    names: usize,
-    rows: Vec<Vec<String>>,
+fn markdown((columns, rows): Metrics) -> String {
+    table::markdown(columns, rows)
 }
 
-fn derived() -> Table {
+/// The columns of a table and its rows.
+type Metrics = (&'static [Column], Vec<Vec<String>>);
+
+fn derived() -> Metrics {
+    const COLUMNS: &[Column] = &[
+        Column::name("OTLP"),
+        Column::name("Prometheus"),
+        Column::text("instrument, unit"),
+        Column::text("attributes"),
+        Column::text("what it says"),
+    ];
     let row = |entry: &Entry| {
         let attributes: Vec<&str> = entry.attributes.iter().map(|attribute| attribute.name()).collect();
         let (kind, suffix) = match entry.instrument {
@@ -80,26 +87,26 @@ fn derived() -> Table {
             entry.help.to_owned(),
         ]
     };
-    Table {
-        heads: vec!["OTLP", "Prometheus", "instrument, unit", "attributes", "what it says"],
-        names: 2,
-        rows: Metric::all().map(|metric| row(metric.entry())).collect(),
-    }
+    (COLUMNS, Metric::all().map(|metric| row(metric.entry())).collect())
 }
 
-fn calls() -> Table {
+fn calls() -> Metrics {
+    const COLUMNS: &[Column] = &[
+        Column::name("Prometheus"),
+        Column::text("instrument, unit"),
+        Column::text("labels"),
+        Column::text("what it says"),
+    ];
     let row = |metric: &CallMetric| {
         let (kind, suffix) = if metric.histogram { ("histogram, ms", "") } else { ("counter, {call}", "_total") };
         vec![format!("{}{suffix}", metric.name), kind.to_owned(), metric.labels.join(", "), metric.help.to_owned()]
     };
-    Table {
-        heads: vec!["Prometheus", "instrument, unit", "labels", "what it says"],
-        names: 1,
-        rows: CALL_METRICS.iter().map(row).collect(),
-    }
+    (COLUMNS, CALL_METRICS.iter().map(row).collect())
 }
 
-fn own() -> Table {
+fn own() -> Metrics {
+    const COLUMNS: &[Column] =
+        &[Column::name("Prometheus"), Column::text("instrument"), Column::text("labels"), Column::text("what it says")];
     let row = |own: &crate::telemetry::Own| {
         let kind = match own.kind {
             Kind::Counter => "counter",
@@ -107,34 +114,5 @@ fn own() -> Table {
         };
         vec![own.name.to_owned(), kind.to_owned(), own.labels.join(", "), own.help.to_owned()]
     };
-    Table {
-        heads: vec!["Prometheus", "instrument", "labels", "what it says"],
-        names: 1,
-        rows: OWN.iter().map(row).collect(),
-    }
-}
-
-fn columns(table: &Table) -> String {
-    let width = |column: usize| {
-        let cells = table.rows.iter().map(|row| row[column].chars().count());
-        cells.chain([table.heads[column].chars().count()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..table.heads.len()).map(width).collect();
-    let line = |cells: &[&str]| {
-        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        format!("{}\n", padded.collect::<Vec<_>>().join("  ").trim_end())
-    };
-    let rows = table.rows.iter().map(|row| line(&row.iter().map(String::as_str).collect::<Vec<_>>()));
-    std::iter::once(line(&table.heads)).chain(rows).collect()
-}
-
-fn markdown(table: &Table) -> String {
-    let row = |cells: &[String]| {
-        let cell = |(column, text): (usize, &String)| {
-            if column < table.names { format!("`{text}`") } else { text.replace('|', "\\|") }
-        };
-        format!("| {} |\n", cells.iter().enumerate().map(cell).collect::<Vec<_>>().join(" | "))
-    };
-    let head = format!("| {} |\n|{}\n", table.heads.join(" | "), "---|".repeat(table.heads.len()));
-    std::iter::once(head).chain(table.rows.iter().map(|cells| row(cells))).collect()
+    (COLUMNS, OWN.iter().map(row).collect())
 }

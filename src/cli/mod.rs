@@ -6,10 +6,12 @@
 pub mod check;
 pub mod demo;
 pub mod dlq;
+mod format;
 pub mod health;
 pub mod load;
 pub mod metrics;
 pub mod run;
+mod table;
 
 use std::io::Write as _;
 use std::process::ExitCode;

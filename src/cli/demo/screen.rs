@@ -2,8 +2,9 @@
 
 use std::io::{IsTerminal, Write};
 
-use super::format::{count, fit, percent, seconds};
 use super::tally::{Tallies, Tally};
+use crate::cli::format::{count, percent, seconds};
+use crate::cli::table::{Column, Table, fit};
 use crate::sim::{Delivery, spec};
 
 const BOLD: &str = "1";
@@ -106,31 +107,33 @@ impl Screen {
 
     /// One line per chain under a heading, at most 79 columns wide.
     fn table(&self, now: &Tallies, rate: impl Fn(&str, &Tally) -> f64) -> Vec<String> {
-        let row = |cells: [&str; 6], errors: String, quorum: String| {
-            let [name, id, ops, p50, p99, top] = cells;
-            let top = fit(top, 13);
-            format!("{}{id:>9} {ops:>6} {p50:>7} {p99:>7} {errors} {quorum}  {}", fit(name, 13), top.trim_end())
-        };
-        let heading = ["CHAIN", "ID", "OPS/S", "P50", "P99", "TOP REASON"];
-        let mut lines = vec![self.paint(&row(heading, format!("{:>8}", "ERRORS"), "NO QUORUM".to_owned()), DIM)];
-        for (chain, tally) in ordered(now) {
-            let errors = format!("{:>8}", percent(tally.failures, tally.operations));
-            let quorum = format!("{:>9}", percent(tally.quorum_failures, tally.aggregations));
-            let cells = [
-                name(chain),
-                if chain.parse::<u64>().is_ok() { chain } else { "" },
-                &count(rate(chain, tally) as u64),
-                &time(tally.quantile(0.5)),
-                &time(tally.quantile(0.99)),
-                tally.top_reason().unwrap_or("-"),
-            ];
-            lines.push(row(
-                cells,
+        const COLUMNS: &[Column] = &[
+            Column::text("CHAIN").fixed(13),
+            Column::number("ID").fixed(8),
+            Column::number("OPS/S").fixed(6),
+            Column::number("P50").fixed(7),
+            Column::number("P99").fixed(7),
+            Column::number("ERRORS").fixed(8),
+            Column::number("NO QUORUM").fixed(9),
+            Column::text("TOP REASON").fixed(14),
+        ];
+        let rows = ordered(now).into_iter().map(|(chain, tally)| {
+            let errors = percent(tally.failures, tally.operations);
+            let quorum = percent(tally.quorum_failures, tally.aggregations);
+            vec![
+                name(chain).to_owned(),
+                if chain.parse::<u64>().is_ok() { chain.to_owned() } else { String::new() },
+                count(rate(chain, tally) as u64),
+                time(tally.quantile(0.5)),
+                time(tally.quantile(0.99)),
                 self.graded(&errors, tally.failures, tally.operations, 0.05),
                 self.graded(&quorum, tally.quorum_failures, tally.aggregations, 0.02),
-            ));
-        }
-        lines
+                tally.top_reason().unwrap_or("-").to_owned(),
+            ]
+        });
+        let text = Table::compact(COLUMNS).print(rows);
+        let lines = text.lines().enumerate();
+        lines.map(|(at, line)| if at == 0 { self.paint(line, DIM) } else { line.to_owned() }).collect()
     }
 
     /// Green below half the limit, red above it.

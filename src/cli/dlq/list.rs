@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::args::{Place, Which, none};
 use super::link::Desk;
-use super::table::{Column, Table};
 use super::{amount, answer, moment, plain};
 use crate::admin::letters::api;
 use crate::cli::say;
+use crate::cli::table::{Column, Table};
 
 /// List dead letters, oldest first
 #[derive(Debug, clap::Args)]

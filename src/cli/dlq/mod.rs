@@ -11,7 +11,6 @@ mod r#move;
 mod show;
 mod spans;
 mod stats;
-mod table;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -128,7 +127,7 @@ fn plain(text: &str) -> String {
 
 /// `3 dead letters, 1,234 spans`, with the requests of metrics and logs where there are any.
 fn amount(count: &api::Count) -> String {
-    use super::demo::format::count as number;
+    use super::format::count as number;
     let plural = |n: u64, one: &str| format!("{} {one}{}", number(n), if n == 1 { "" } else { "s" });
     let mut text = format!("{}, {}", plural(count.records, "dead letter"), plural(count.spans, "span"));
     if count.requests > 0 {

@@ -10,7 +10,7 @@ use super::args::{Place, Which, none};
 use super::link::Desk;
 use super::{amount, answer, meant, plain};
 use crate::admin::letters::api;
-use crate::cli::demo::format::count;
+use crate::cli::format::count;
 use crate::cli::say;
 
 /// Between two lines about how far it is.

@@ -12,7 +12,7 @@ use super::list::Row;
 use super::spans::{Content, Shown};
 use super::{answer, moment, plain};
 use crate::admin::letters::api;
-use crate::cli::demo::format::{count, nanos};
+use crate::cli::format::{count, nanos};
 use crate::cli::say;
 
 /// Show one dead letter: why it died, and its spans

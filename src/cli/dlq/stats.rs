@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::args::{Place, Which, none};
 use super::link::Desk;
-use super::table::{Column, Table};
 use super::{amount, answer, moment, plain};
 use crate::admin::letters::api;
-use crate::cli::demo::format::count;
+use crate::cli::format::count;
 use crate::cli::say;
+use crate::cli::table::{Column, Table};
 
 /// Count dead letters by destination, reason and code; say what the store holds
 #[derive(Debug, clap::Args)]

@@ -38,21 +38,11 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
     if whole == 0 { "-".to_owned() } else { format!("{:.1} %", part as f64 * 100.0 / whole as f64) }
 }
 
-/// The text in exactly `width` columns, cut with an ellipsis or filled with spaces.
-pub(crate) fn fit(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return format!("{text:<width$}");
-    }
-    let mut cut: String = text.chars().take(width.saturating_sub(1)).collect();
-    cut.push('…');
-    cut
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Groups of three digits, three significant digits of time, columns that never run over.
+    /// Groups of three digits, three significant digits of time.
     #[test]
     fn numbers_read_well() {
         assert_eq!(count(7), "7");
@@ -64,7 +54,5 @@ mod tests {
         assert_eq!(seconds(0.000_02), "20.0 µs");
         assert_eq!(percent(1, 3), "33.3 %");
         assert_eq!(percent(0, 0), "-");
-        assert_eq!(fit("insufficient_operators", 10), "insuffici…");
-        assert_eq!(fit("ab", 4), "ab  ");
     }
 }
