@@ -27,6 +27,8 @@ pub mod cli;
 pub mod config;
 pub mod delivery;
 pub mod export;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gateway;
 pub mod otlp;
 pub mod pipeline;

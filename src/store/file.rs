@@ -13,14 +13,14 @@ pub(super) const FILE: &str = "spill.db";
 /// 4 KiB take as many spans per second within the noise, and twice as long to salvage; the file is 2 % smaller.
 pub(super) const PAGE_SIZE: u32 = 16 << 10;
 /// What this program writes.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 1;
 
 /// The tables of [`VERSION`].
 ///
 /// Rows of `records` and `discarded` are frames (`frame`); in `discarded` there is one per destination.
 /// `meta.version` repeats `user_version`, so that one wrong byte in the header is not taken for a file of the future.
 /// `meta.last_id` is the highest number that was given away by a row that is gone.
-pub(super) const SCHEMA: &str = "
+const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS records (id INTEGER PRIMARY KEY, head BLOB NOT NULL, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS discarded (id INTEGER PRIMARY KEY, head BLOB NOT NULL, body BLOB NOT NULL);
@@ -43,8 +43,6 @@ pub(super) enum Found {
     Fresh,
     /// It is of [`VERSION`].
     Current,
-    /// It is of an older version, this one.
-    Older(i64),
     /// It is of a version that this program does not know.
     Newer(i64),
 }
@@ -100,7 +98,7 @@ pub(super) fn connect_reader(file: &Path) -> Result<Connection, Fault> {
 }
 
 /// A connection as it comes.
-pub(super) fn open(file: &Path) -> Result<Connection, Fault> {
+fn open(file: &Path) -> Result<Connection, Fault> {
     // Never creating: the file is made by `lock::private_file`, so that nobody else can read it for a moment.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
@@ -131,9 +129,6 @@ pub(super) fn found(connection: &Connection) -> Result<Found, Fault> {
     let page_size: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
     match (version, repeated) {
         (0, None) if tables.is_empty() => Ok(Found::Fresh),
-        (1, None) if has("spill") => Ok(Found::Older(1)),
-        // A move from version 1 that was interrupted.
-        (1, Some(VERSION)) if has("spill") && has("records") => Ok(Found::Older(1)),
         (VERSION, Some(VERSION)) if has("records") && has("discarded") && page_size == PAGE_SIZE => Ok(Found::Current),
         (version, None) if version > VERSION => Ok(Found::Newer(version)),
         (version, Some(repeated)) if version > VERSION && repeated == version => Ok(Found::Newer(version)),

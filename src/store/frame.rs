@@ -29,11 +29,14 @@ use crate::store::fields::{put_text, put_texts, size, take, text, texts, u32_of,
 use crate::store::{Count, Death, Letter, Reason, RecordId};
 
 /// How every frame begins.
-pub(super) const MAGIC: [u8; 8] = *b"\xf5cspnR2\n";
+pub(super) const MAGIC: [u8; 8] = *b"\xf5cspnR1\n";
 /// Bytes of a head whose place does not depend on its content.
 pub(super) const FIXED: usize = 48;
 /// A head longer than this is not ours. Messages of destinations are capped long before.
 pub(super) const MAX_HEAD: usize = 16 << 20;
+
+/// No row has a higher number: at a million rows a second they last for 140,000 years.
+pub(super) const MAX_ID: i64 = 1 << 62;
 
 const HEAD_CRC: usize = 16;
 const STATE: usize = 44;
@@ -108,7 +111,8 @@ impl Head {
 
     pub(super) fn decode(bytes: &[u8]) -> Decoded {
         let Some((head, crc)) = parse(bytes) else { return Decoded::Garbage };
-        if head_crc(bytes) == crc { Decoded::Sound(head) } else { Decoded::Doubtful(head) }
+        let sound = head_crc(bytes) == crc && (1..=MAX_ID).contains(&head.id.0);
+        if sound { Decoded::Sound(head) } else { Decoded::Doubtful(head) }
     }
 
     /// Only what is sound.

@@ -46,8 +46,8 @@
 //! # Recovery
 //!
 //! Opening (`open`) locks the directory, finishes a replacement that was interrupted, checks the log, asks SQLite whether the file
-//! is in order (`quick_check`), and reads all heads for the sums. A file of an older version is moved to today's (`migrate`), one of
-//! a newer version refused and left alone. A file that is damaged, now or while it is in use, is set aside, and what can be read of
+//! is in order (`quick_check`), and reads all heads for the sums. A file of a newer version is refused and left
+//! alone. A file that is damaged, now or while it is in use, is set aside, and what can be read of
 //! it is taken over without SQLite (`salvage`): page by page, each record proven by its checksums.
 //!
 //! # What is lost when
@@ -68,9 +68,9 @@ mod fault;
 mod fields;
 mod file;
 mod frame;
+pub(crate) mod fuzzing;
 mod job;
 mod lock;
-mod migrate;
 mod open;
 mod record;
 mod replace;

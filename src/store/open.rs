@@ -1,4 +1,4 @@
-//! From a directory to an open file, whatever is in it: nothing, today's file, an older one, a damaged one.
+//! From a directory to an open file, whatever is in it: nothing, a sound file, one of a newer version, a damaged one.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use crate::store::fault::Fault;
 use crate::store::file::{self, Found};
 use crate::store::scan::{self, Contents};
-use crate::store::{StoreError, lock, migrate, replace, salvage};
+use crate::store::{StoreError, lock, replace, salvage};
 
 /// An open file.
 #[derive(Debug)]
@@ -84,21 +84,13 @@ fn sound(directory: &Path) -> Result<(Connection, Contents), Trouble> {
 fn look(path: &Path) -> Result<Found, Fault> {
     let connection = file::connect_reader(path)?;
     let found = file::found(&connection)?;
-    // Whoever wants to change the page size must be alone.
-    connection.close().map_err(|(_, error)| error)?;
     Ok(found)
 }
 
 fn prepare(path: &Path, found: &Found) -> Result<Connection, Fault> {
-    if let Found::Older(_) = found {
-        let connection = file::open(path)?;
-        scan::check(&connection)?;
-        migrate::prepare(&connection)?;
-    }
     let connection = file::connect(path)?;
     match found {
         Found::Fresh => file::create(&connection)?,
-        Found::Older(_) => migrate::from_version_1(path, &connection)?,
         Found::Current | Found::Newer(_) => scan::check(&connection)?,
     }
     Ok(connection)

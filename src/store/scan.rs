@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use crate::store::books::{Books, Brief, Change};
 use crate::store::fault::Fault;
-use crate::store::frame::Head;
+use crate::store::frame::{Head, MAX_ID};
 use crate::store::record::Count;
 use crate::store::{RecordId, file};
 
@@ -21,7 +21,7 @@ pub(super) struct Contents {
 /// Reads the heads of all rows, not the bodies.
 pub(super) fn scan(connection: &Connection) -> Result<Contents, Fault> {
     let last_id = file::meta(connection, "last_id")?.unwrap_or(0);
-    if !(0..=1 << 62).contains(&last_id) {
+    if !(0..=MAX_ID).contains(&last_id) {
         return Err(Fault::Damaged(format!("{last_id} records were never put")));
     }
     let mut contents = Contents { last_id, ..Contents::default() };

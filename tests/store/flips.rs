@@ -128,7 +128,7 @@ fn every_byte(small: &Small, file: &str, header: usize) {
             None if at < header => 1,
             // The heads themselves, where one byte can mean anything.
             None if file == "spill.db"
-                && bytes[at.saturating_sub(72)..at].windows(6).any(|bytes| bytes == b"cspnR2") =>
+                && bytes[at.saturating_sub(72)..at].windows(6).any(|bytes| bytes == b"cspnR1") =>
             {
                 1
             }

@@ -1,12 +1,12 @@
-//! Opening: who may, what others see, older and newer files, and what a dying process leaves.
+//! Opening: who may, what others see, newer files, and what a dying process leaves.
 
 use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
 use crate::support::*;
-use chainspan::store::{Count, Filter, Reason, RecordId, Store};
-use rusqlite::{Connection, params};
+use chainspan::store::{Count, Filter, RecordId, Store};
+use rusqlite::Connection;
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).expect("it is there").permissions().mode() & 0o777
@@ -63,72 +63,6 @@ fn a_directory_that_is_a_file_is_refused() {
     fs::write(&file, "").expect("write");
     let error = Store::open(settings(&file)).expect_err("not a directory").to_string();
     assert!(error.contains(&file.display().to_string()), "{error}");
-}
-
-/// A store of version 1, with the page size that SQLite chooses.
-fn version_1(directory: &Path, rows: i64) {
-    let connection = Connection::open(directory.join("spill.db")).expect("create");
-    connection
-        .execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA user_version = 1;
-             CREATE TABLE spill (id INTEGER PRIMARY KEY, destination TEXT, signal TEXT, spans INTEGER, received INTEGER,
-                reason TEXT, code TEXT, message TEXT, attempts INTEGER, first INTEGER, last INTEGER, chains TEXT, crc INTEGER,
-                body BLOB); BEGIN",
-        )
-        .expect("schema");
-    for id in 1..=rows {
-        let record = record(id.unsigned_abs(), 30_000);
-        let dead = id % 3 == 0;
-        let text = |text: &str| dead.then(|| text.to_owned());
-        // The second one is damaged.
-        let crc = crc32c::crc32c(&record.body) ^ u32::from(id == 2);
-        connection
-            .execute(
-                "INSERT INTO spill VALUES (?1, ?2, 'traces', ?3, ?4, ?5, ?6, ?7, 4, 11, 12, 'eip155:1,eip155:10', ?8, ?9)",
-                params![
-                    id,
-                    DATADOG,
-                    record.spans,
-                    i64::try_from(record.received).expect("small"),
-                    text("expired"),
-                    text("UNAVAILABLE"),
-                    text("too late"),
-                    crc,
-                    record.body.as_ref()
-                ],
-            )
-            .expect("insert");
-    }
-    connection.execute_batch("COMMIT").expect("commit");
-}
-
-/// Everything that an older version left is found, its letters and its damaged records too, and stays found.
-#[test]
-fn a_store_of_version_1_is_taken_over() {
-    let directory = tempfile::tempdir().expect("directory");
-    // More than moves in one portion.
-    version_1(directory.path(), 700);
-    for _ in 0..2 {
-        let store = open(directory.path());
-        assert!(store.status().set_aside.is_empty());
-        let (waiting, _) = read_all(&store, DATADOG);
-        let ids: Vec<i64> = waiting.iter().map(|waiting| waiting.id.0).collect();
-        assert_eq!(ids, (1..=700).filter(|id| id % 3 != 0 && *id != 2).collect::<Vec<_>>());
-        for waiting in waiting {
-            let put = record(waiting.id.0.unsigned_abs(), 30_000);
-            assert_eq!((waiting.body, waiting.spans, waiting.received), (put.body, put.spans, put.received));
-        }
-        let expired = store.letters(&Filter { reason: Some(Reason::Expired), ..Filter::default() }).expect("letters");
-        assert_eq!(expired.len(), 233);
-        let death = &expired[0].death;
-        assert_eq!((death.code.as_str(), death.message.as_str(), death.attempts), ("UNAVAILABLE", "too late", 4));
-        assert_eq!((death.first, death.last), (11, 12));
-        assert_eq!(death.chains, ["eip155:1", "eip155:10"]);
-        let corrupt = Filter { reason: Some(Reason::CorruptRecord), ..Filter::default() };
-        assert_eq!(store.letters(&corrupt).expect("letters")[0].id, RecordId(2));
-    }
-    let store = open(directory.path());
-    assert_eq!(put_one(&store, record(1, 1)), RecordId(701));
 }
 
 /// A store of a version that is not known is refused with words, and not touched.

@@ -1,0 +1,82 @@
+//! A store with whatever damage: taking over what can be read ends, and its result is a store in order.
+//!
+//! The input is a list of patches (which file, where, how long, what), put over a store with a bit of everything in it.
+#![no_main]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, mpsc};
+
+use chainspan::fuzzing::salvage;
+use chainspan::otlp::Signal;
+use chainspan::store::{Death, Filter, NewRecord, Reason, Settings, Store};
+use libfuzzer_sys::fuzz_target;
+
+const FILES: [&str; 2] = ["spill.db", "spill.db-wal"];
+
+/// The bytes of the two files while a store is open, and where the damaged ones are put.
+static STORE: LazyLock<([Vec<u8>; 2], PathBuf)> = LazyLock::new(|| {
+    let memory = if Path::new("/dev/shm").is_dir() { PathBuf::from("/dev/shm") } else { std::env::temp_dir() };
+    let directory = memory.join(format!("chainspan-fuzz-salvage-{}", std::process::id()));
+    fs::create_dir_all(&directory).expect("a directory for the store");
+    let settings = Settings { directory: directory.clone(), max_bytes: 1 << 30, min_free_bytes: 0 };
+    // Closed once, so that there is something in the file as well as in its log.
+    let store = Store::open(settings.clone()).expect("a new store");
+    [record(40, false), record(900, false), record(40_000, false)].into_iter().for_each(|new| put(&store, new));
+    store.close();
+    let store = Store::open(settings).expect("the same store");
+    [record(300, true), record(17_000, false), record(100, true)].into_iter().for_each(|new| put(&store, new));
+    store.purge(&Filter { limit: Some(1), ..Filter::default() }).expect("purged");
+    let files = FILES.map(|name| fs::read(directory.join(name)).expect("both files are there while it is open"));
+    drop(store);
+    (files, directory)
+});
+
+fn record(length: usize, dead: bool) -> NewRecord {
+    let death = Death {
+        reason: Reason::Rejected,
+        code: "INVALID_ARGUMENT".to_owned(),
+        message: "the span has no name".to_owned(),
+        attempts: 1,
+        first: 10,
+        last: 20,
+        chains: vec!["8453".to_owned()],
+        operations: vec!["task".to_owned()],
+    };
+    NewRecord {
+        destination: "otlp/datadog".into(),
+        signal: Signal::Traces,
+        body: (0..length).map(|at| (at % 251) as u8).collect(),
+        spans: 7,
+        received: 1_000_000,
+        death: dead.then_some(death),
+    }
+}
+
+fn put(store: &Store, record: NewRecord) {
+    let (done, kept) = mpsc::channel();
+    store.put(vec![record], move |answer| done.send(answer).expect("this thread waits"));
+    kept.recv().expect("an answer").expect("kept");
+}
+
+fuzz_target!(|patches: &[u8]| {
+    let (files, directory) = &*STORE;
+    let mut files = files.clone();
+    let mut rest = patches;
+    while let Some((&[file, a, b, c, length], after)) = rest.split_first_chunk() {
+        let (patch, after) = after.split_at(usize::from(length).min(after.len()));
+        rest = after;
+        let bytes = &mut files[usize::from(file & 1)];
+        let at = u32::from_le_bytes([a, b, c, 0]) as usize % bytes.len();
+        match file & 6 {
+            // A file that is cut off.
+            2 if patch.is_empty() => bytes.truncate(at + 1),
+            _ => bytes.iter_mut().skip(at).zip(patch).for_each(|(byte, patch)| *byte = *patch),
+        }
+    }
+    for (name, bytes) in FILES.iter().zip(&files) {
+        fs::write(directory.join(name), bytes).expect("written");
+    }
+    let taken = salvage(directory);
+    assert!(taken.is_ok(), "{taken:?}");
+});

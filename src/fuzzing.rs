@@ -1,0 +1,3 @@
+//! Where the fuzz targets in `fuzz/` come in. Not for anybody else: anything here may change without notice.
+
+pub use crate::store::fuzzing::{reencode_head, salvage};
