@@ -5,6 +5,8 @@
 //!
 //! | module | what it is |
 //! |---|---|
+//! | `clock` | the wall clock |
+//! | `lock` | takes a lock that a panic has poisoned |
 //! | [`otlp`] | bytes only: the wire walk, the values it meets, the edit, join and split |
 //! | [`chain`] | chain ids: parsing, resolution order, inheritance along a trace |
 //! | [`gateway`] | the domain as closed enums: operation, outcome, reasons, classification |
@@ -24,12 +26,14 @@
 pub mod admin;
 pub mod chain;
 pub mod cli;
+mod clock;
 pub mod config;
 pub mod delivery;
 pub mod export;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod gateway;
+mod lock;
 pub mod otlp;
 pub mod pipeline;
 pub mod receiver;

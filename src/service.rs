@@ -15,10 +15,11 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
 
 use crate::admin::{self, AdminError, Lifecycle, Phase};
+use crate::clock::unix_nano;
 use crate::config::{self, Config, Gateway, Role};
 use crate::delivery::{Destination, DestinationError, DestinationStatus};
 use crate::export::{otlp::Pusher, prometheus};
-use crate::pipeline::{Budget, Parts, Pipeline, unix_nano};
+use crate::pipeline::{Budget, Parts, Pipeline};
 use crate::receiver;
 use crate::red::{self, Red, Snapshot};
 use crate::store::{self, Store, StoreError};

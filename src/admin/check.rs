@@ -1,6 +1,6 @@
 //! One check's memory: it takes three failures in a row to degrade and one success to clear.
 
-use std::time::SystemTime;
+use crate::clock::unix_nano;
 
 /// Failures in a row until a check counts as failed.
 pub(super) const TO_DEGRADE: u32 = 3;
@@ -20,21 +20,22 @@ pub(super) struct Finding {
 #[derive(Clone, Debug)]
 pub(super) struct Check {
     last: Finding,
-    at: SystemTime,
+    /// Nanoseconds since the Unix epoch.
+    at: u64,
     in_a_row: u32,
 }
 
 impl Check {
     /// A check that has just run for the first time.
     pub(super) fn first(finding: Finding) -> Self {
-        let mut check = Self { last: finding.clone(), at: SystemTime::now(), in_a_row: 0 };
+        let mut check = Self { last: finding.clone(), at: unix_nano(), in_a_row: 0 };
         check.note(finding);
         check
     }
 
     /// One more result.
     pub(super) fn note(&mut self, finding: Finding) {
-        self.at = SystemTime::now();
+        self.at = unix_nano();
         self.in_a_row = match finding.failures {
             0 => 0,
             // What is checked may have failed often between two runs.
@@ -53,8 +54,8 @@ impl Check {
         &self.last
     }
 
-    /// When it ran.
-    pub(super) fn at(&self) -> SystemTime {
+    /// When it ran, in nanoseconds since the Unix epoch.
+    pub(super) fn at(&self) -> u64 {
         self.at
     }
 }

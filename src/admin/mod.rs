@@ -13,7 +13,6 @@
 //! unhealthy because something upstream is (an orchestrator would kill the process that holds the data).
 
 mod check;
-mod clock;
 mod condition;
 mod findings;
 mod heartbeat;

@@ -5,7 +5,7 @@ mod verdict;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -20,6 +20,7 @@ use super::lifecycle::Lifecycle;
 use super::question::Question;
 use crate::config::Role;
 use crate::delivery::DestinationStatus;
+use crate::lock::lock;
 use crate::pipeline::Budget;
 use crate::red::ChainState;
 use crate::store::StoreStatus;
@@ -277,9 +278,4 @@ impl State {
             }
         }
     }
-}
-
-/// These locks are held for a few instructions, on the admin thread alone.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,9 @@
 //! A question to another room, asked where it may hang.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use crate::lock::lock;
 
 /// Something that can be asked again and again, and its last answer.
 pub(super) struct Question<T> {
@@ -25,7 +27,7 @@ impl<T: Default + Send + Sync + 'static> Question<T> {
             let (ask, last) = (self.ask.clone(), self.last.clone());
             let asked = tokio::task::spawn_blocking(move || {
                 let answer = Arc::new(ask());
-                *last.lock().unwrap_or_else(PoisonError::into_inner) = answer.clone();
+                *lock(&last) = answer.clone();
                 drop(turn);
                 answer
             });
@@ -36,7 +38,7 @@ impl<T: Default + Send + Sync + 'static> Question<T> {
 
     /// The last answer. Asks nobody.
     pub(super) fn last(&self) -> Arc<T> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.last).clone()
     }
 }
 

@@ -1,15 +1,15 @@
 //! `application/health+json` (draft-inadarei-api-health-check): what `/health` and `/health/ready` answer.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::check::Check;
-use super::clock::rfc3339;
 use super::condition::{Condition, Health};
 use super::findings::{DEAD_LETTERS, RECEIVER, SET_ASIDE, SPILL};
 use super::monitor::State;
+use crate::clock;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -102,8 +102,8 @@ fn entry(name: &str, check: &Check) -> Entry {
         component_type,
         observed_value: last.observed,
         observed_unit,
-        time: rfc3339(check.at()),
-        age: SystemTime::now().duration_since(check.at()).map_or(0.0, |age| age.as_secs_f64()),
+        time: clock::rfc3339_seconds(check.at()),
+        age: Duration::from_nanos(clock::unix_nano().saturating_sub(check.at())).as_secs_f64(),
         output: last.output.clone().unwrap_or_default(),
     }
 }

@@ -6,7 +6,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ use super::sweep::drop_lapsed;
 use super::tickets::{Reply, Tickets};
 use super::{Moved, Signal, Undelivered};
 use crate::config::Role;
+use crate::lock::lock;
 use crate::otlp;
 
 /// Commands taken in one go.
@@ -309,6 +310,6 @@ impl Actor {
         }
         books.breaker = self.breaker.state();
         self.meters.publish(books);
-        books.clone_into(&mut self.published.lock().unwrap_or_else(PoisonError::into_inner));
+        books.clone_into(&mut lock(&self.published));
     }
 }

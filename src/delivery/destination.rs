@@ -1,7 +1,7 @@
 //! The handle on a destination: what the pipeline, the health check and the service hold.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +12,6 @@ use super::actor::{Actor, Command};
 use super::backoff::{Backoff, BackoffError};
 use super::breaker::Breaker;
 use super::caller::Caller;
-use super::clock::unix_nano;
 use super::isolate::{Limit, Refusals};
 use super::keeper::Keeper;
 use super::lanes::Lanes;
@@ -23,7 +22,9 @@ use super::receipt::Receipt;
 use super::slot::Slot;
 use super::tickets::Tickets;
 use super::{DestinationStatus, Parcel, Signal};
+use crate::clock::unix_nano;
 use crate::config::{self, Role, Temporality};
+use crate::lock::lock;
 use crate::otlp::{self, PerSignal};
 use crate::store::{Count, Kept, Store};
 use crate::telemetry::Telemetry;
@@ -248,7 +249,7 @@ impl Destination {
 
     /// How it is, as one consistent view.
     pub fn status(&self) -> DestinationStatus {
-        let books = self.0.books.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let books = lock(&self.0.books).clone();
         DestinationStatus {
             name: self.0.name.clone(),
             role: self.0.role,

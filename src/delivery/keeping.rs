@@ -6,10 +6,10 @@
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::clock::unix_nano;
 use super::ledger::Parts;
 use super::tickets::{Phase, Ticket, TicketId, Tickets};
 use super::{Signal, Undelivered};
+use crate::clock::unix_nano;
 use crate::store::{Death, NotKept, RecordId, Waiting};
 
 /// Spans, and whether there is anything at all.

@@ -27,7 +27,6 @@ mod backlog;
 mod backoff;
 mod breaker;
 mod caller;
-mod clock;
 mod closing;
 mod compress;
 mod connection;

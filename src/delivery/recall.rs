@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 use super::BreakerState;
 use super::actor::Actor;
-use super::clock::unix_nano;
 use super::destination::cut_to_size;
 use super::keeper::Keeper;
 use super::queue::{Batch, Piece};
+use crate::clock::unix_nano;
 use crate::otlp::PerSignal;
 use crate::store::{Reason, Waiting};
 

@@ -7,7 +7,6 @@ use super::actor::Actor;
 use super::backlog::Backlog;
 use super::breaker::Event;
 use super::caller::Finished;
-use super::clock::unix_nano;
 use super::isolate::{Division, by_parcel, by_span};
 use super::keeping::Dead;
 use super::letter::describe;
@@ -15,6 +14,7 @@ use super::queue::{Batch, Piece};
 use super::response::Answer;
 use super::retry::{Failure, Judgement, code_name};
 use super::slot::Rest;
+use crate::clock::unix_nano;
 use crate::store::{Death, Reason};
 
 impl Actor {

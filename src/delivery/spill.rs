@@ -11,12 +11,12 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
 use super::actor::Actor;
-use super::clock::unix_nano;
 use super::keeper::Answer;
 use super::keeping::{Dead, Remains, Todo};
 use super::queue::Piece;
 use super::tickets::{TicketId, Tickets};
 use super::{Signal, Undelivered};
+use crate::clock::unix_nano;
 use crate::otlp::PerSignal;
 use crate::store::{NewRecord, RecordId};
 

@@ -7,12 +7,12 @@ use tokio::time::Instant;
 use super::Undelivered;
 use super::actor::Actor;
 use super::breaker::Event;
-use super::clock::unix_nano;
 use super::keeping::Dead;
 use super::letter::describe;
 use super::queue::Piece;
 use super::retry::Failure;
 use super::tickets::{Lapse, Tickets};
+use crate::clock::unix_nano;
 use crate::store::{Death, Reason};
 
 /// Between two sweeps: bounds what a flood of withdrawals costs.

@@ -21,7 +21,7 @@ mod work;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use metrics::Counter;
@@ -32,6 +32,7 @@ pub use budget::{Budget, Reservation};
 pub use refusal::Refusal;
 
 use crate::chain::Traces;
+use crate::clock::unix_nano;
 use crate::config::{Chain, Gateway, Role};
 use crate::delivery::{Destination, Parcel, Signal};
 use crate::otlp::{PerSignal, count_items, walk};
@@ -286,12 +287,6 @@ impl Inner {
     fn milliseconds(&self, now: Instant) -> u64 {
         now.duration_since(self.started).as_millis() as u64
     }
-}
-
-/// The wall clock, nanoseconds since the Unix epoch: it says which window of event time is current.
-pub fn unix_nano() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl std::fmt::Debug for Inner {

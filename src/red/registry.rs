@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use dashmap::mapref::entry::Entry;
 use dashmap::{DashMap, DashSet};
@@ -22,6 +22,7 @@ use super::key::{CellKey, OTHER_CHAIN, OVERFLOW_DIMS, SeriesKey, UNKNOWN_CHAIN};
 use super::labels::ChainLabel;
 use super::stage::Dims;
 use crate::chain::ChainId;
+use crate::lock::lock;
 
 /// Dimension values longer than this, together, are nobody's name; they are counted beyond the limit instead of kept.
 const LONGEST_DIMS: usize = 1_024;
@@ -314,7 +315,7 @@ impl Registry {
     }
 
     fn room(&self) -> MutexGuard<'_, Room> {
-        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.room)
     }
 }
 

@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
+use crate::clock::unix_nano;
 use crate::export::otlp::{Encoded, Encoder, Pusher};
-use crate::pipeline::unix_nano;
 use crate::red::{Red, Window};
 
 /// How often somebody looks whether a window is over.

@@ -22,8 +22,7 @@
 //!
 //! A letter that was revived keeps its death: only the state says what it is now.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use crate::clock::unix_nano;
 use crate::otlp::Signal;
 use crate::store::fields::{put_text, put_texts, size, take, text, texts, u32_of, u64_of};
 use crate::store::{Count, Death, Letter, Reason, RecordId};
@@ -130,8 +129,7 @@ impl Head {
 
     /// Makes it a dead letter whose body is not what was written. What it died of before stays readable.
     pub(super) fn condemn(&mut self, message: &str) {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+        let now = unix_nano();
         let reason = Reason::CorruptRecord;
         self.death = Some(match (self.state, self.death.take()) {
             (State::Dead, Some(death)) if death.reason == reason => death,

@@ -85,7 +85,7 @@ mod writer;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use backlog::{Ask, ask, condemn, mended};
@@ -316,7 +316,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let threads = std::mem::take(self.threads.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let threads = std::mem::take(&mut *crate::lock::lock(&self.threads));
         // The last clone may be one that was kept by an answer: then this is a thread of the store, which cannot wait for
         // itself.
         let own = threads.iter().any(|thread| thread.thread().id() == thread::current().id());

@@ -9,8 +9,8 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::clock::unix_nano;
 use crate::store::fault::Fault;
 use crate::store::{StoreError, file, lock, salvage};
 
@@ -77,7 +77,7 @@ fn build(directory: &Path) -> Result<salvage::Report, Fault> {
 /// Gives the file and its log a new name that says when.
 fn set_aside(file: &Path) -> io::Result<Vec<PathBuf>> {
     let log = file::companion(file, "-wal");
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seconds = unix_nano() / 1_000_000_000;
     let mut aside = file::companion(file, &format!(".damaged-{seconds}"));
     let mut number = 1;
     while aside.exists() || file::companion(&aside, "-wal").exists() {

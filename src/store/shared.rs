@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use rusqlite::Connection;
 
+use crate::lock::lock;
 use crate::store::books::Books;
 use crate::store::fault::Fault;
 use crate::store::{NotKept, Settings, StoreStatus, file};
@@ -139,9 +140,4 @@ impl Shared {
             fault => NotRead::Disk(fault.to_string()),
         })
     }
-}
-
-/// What a thread that panicked left behind is whole: nothing is left half done under these locks.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

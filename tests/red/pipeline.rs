@@ -7,7 +7,7 @@ use crate::common::otlp::{boolean, double, int, now, span, text, traces};
 use bytes::Bytes;
 use chainspan::config::{Config, parse};
 use chainspan::delivery::Signal;
-use chainspan::pipeline::{Budget, Parts, Pipeline, unix_nano};
+use chainspan::pipeline::{Budget, Parts, Pipeline};
 use chainspan::red::{Metric, Red, Settings, Snapshot, Value};
 use chainspan::telemetry::{ODD_SPANS, Telemetry};
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -23,7 +23,7 @@ service:
 /// A pipeline without destinations: everything well-formed is accepted.
 fn pipeline(telemetry: &Telemetry) -> (Pipeline, Arc<Red>) {
     let config: Config = parse(YAML, "f", &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
-    let red = Arc::new(Red::new(Settings { start_unix_nano: unix_nano(), ..Settings::default() }));
+    let red = Arc::new(Red::new(Settings { start_unix_nano: now(), ..Settings::default() }));
     let parts = Parts {
         chain: config.chain.as_ref(),
         gateway: config.gateway.as_ref(),

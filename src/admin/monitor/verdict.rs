@@ -1,6 +1,7 @@
 //! What the last results mean together: the row of the table, and why.
 
-use super::{Check, Condition, RECEIVER, Role, SPILL, State, findings, lock};
+use super::{Check, Condition, RECEIVER, Role, SPILL, State, findings};
+use crate::lock::lock;
 
 impl State {
     /// The row of the table that holds now.

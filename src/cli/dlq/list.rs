@@ -10,6 +10,7 @@ use super::{amount, answer, moment, plain};
 use crate::admin::letters::api;
 use crate::cli::say;
 use crate::cli::table::{Column, Table};
+use crate::clock;
 
 /// List dead letters, oldest first
 #[derive(Debug, clap::Args)]
@@ -52,8 +53,8 @@ impl From<api::Letter> for Row {
             chains: letter.chains,
             operations: letter.operations,
             attempts: letter.attempts,
-            first: moment::rfc3339(letter.first_unix_nano),
-            last: moment::rfc3339(letter.last_unix_nano),
+            first: clock::rfc3339(letter.first_unix_nano),
+            last: clock::rfc3339(letter.last_unix_nano),
         }
     }
 }

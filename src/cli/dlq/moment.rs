@@ -1,6 +1,8 @@
-//! Points in time: as an operator writes them, and as they are shown.
+//! Points in time as an operator writes them, and ages as they are shown.
 
 use jiff::{SignedDuration, Timestamp};
+
+use crate::clock;
 
 /// `2h`, `1h30m`, `3d` ago, a day (`2026-11-24`, UTC) or RFC 3339; nanoseconds since the Unix epoch.
 ///
@@ -17,7 +19,7 @@ fn ago(text: &str) -> Option<Timestamp> {
         Some(days) => SignedDuration::try_from_hours(days.parse::<u32>().ok()?.checked_mul(24)?.into())?,
         None => text.parse::<SignedDuration>().ok().filter(|duration| !duration.is_negative())?,
     };
-    Timestamp::now().checked_sub(duration).ok()
+    Timestamp::from_nanosecond(clock::unix_nano().into()).ok()?.checked_sub(duration).ok()
 }
 
 fn day(text: &str) -> Option<Timestamp> {
@@ -25,15 +27,9 @@ fn day(text: &str) -> Option<Timestamp> {
     day.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
 }
 
-/// RFC 3339 in UTC, to the nanosecond, as far as that is not zero.
-pub(super) fn rfc3339(unix_nano: u64) -> String {
-    Timestamp::from_nanosecond(unix_nano.into()).map_or_else(|_| unix_nano.to_string(), |moment| moment.to_string())
-}
-
 /// How long ago, in one unit: `5s`, `12m`, `3h`, `2d`.
 pub(super) fn age(unix_nano: u64) -> String {
-    let now = u64::try_from(Timestamp::now().as_nanosecond()).unwrap_or_default();
-    let seconds = now.saturating_sub(unix_nano) / 1_000_000_000;
+    let seconds = clock::unix_nano().saturating_sub(unix_nano) / 1_000_000_000;
     match seconds {
         0..120 => format!("{seconds}s"),
         120..7_200 => format!("{}m", seconds / 60),
@@ -57,16 +53,14 @@ mod tests {
         ] {
             assert_eq!(parse(text), Ok(unix), "{text}");
         }
-        let now = || u64::try_from(Timestamp::now().as_nanosecond()).expect("after 1970");
         for (text, seconds) in [("90s", 90), ("2h", 7_200), ("1h30m", 5_400), ("3d", 259_200), ("0d", 0)] {
-            let before = now();
+            let before = clock::unix_nano();
             let read = parse(text).expect(text);
-            assert!((before..=now()).contains(&(read + seconds * 1_000_000_000)), "{text}");
+            assert!((before..=clock::unix_nano()).contains(&(read + seconds * 1_000_000_000)), "{text}");
         }
         for text in ["", "yesterday", "2", "-2h", "1969-01-01", "99999999d", "2026-13-01", "d"] {
             assert!(parse(text).is_err(), "{text}");
         }
-        assert_eq!(rfc3339(1_234_567_890_500_000_000), "2009-02-13T23:31:30.5Z");
-        assert_eq!(age(now() - 7_300_000_000_000), "2h");
+        assert_eq!(age(clock::unix_nano() - 7_300_000_000_000), "2h");
     }
 }

@@ -14,6 +14,7 @@ use super::{answer, moment, plain};
 use crate::admin::letters::api;
 use crate::cli::format::{count, nanos};
 use crate::cli::say;
+use crate::clock;
 
 /// Show one dead letter: why it died, and its spans
 #[derive(Debug, clap::Args)]
@@ -35,7 +36,7 @@ pub(super) async fn show(desk: &mut Desk, args: ShowArgs) -> anyhow::Result<Exit
     let content = Content::read(&letter.signal, &found.body);
     if args.json {
         let (signal, bytes, received) =
-            (letter.signal.clone(), letter.bytes, moment::rfc3339(letter.received_unix_nano));
+            (letter.signal.clone(), letter.bytes, clock::rfc3339(letter.received_unix_nano));
         let mut object = match serde_json::to_value(Row::from(letter))? {
             Value::Object(object) => object,
             _ => Map::new(),
@@ -65,12 +66,12 @@ fn text(letter: &api::Letter, content: &Content) -> String {
     let tries = format!(
         "{}, first {}, last {} ({} ago)",
         letter.attempts,
-        moment::rfc3339(letter.first_unix_nano),
-        moment::rfc3339(letter.last_unix_nano),
+        clock::rfc3339(letter.first_unix_nano),
+        clock::rfc3339(letter.last_unix_nano),
         moment::age(letter.last_unix_nano)
     );
     out.pair("attempts", &tries);
-    out.pair("received", &moment::rfc3339(letter.received_unix_nano));
+    out.pair("received", &clock::rfc3339(letter.received_unix_nano));
     let spans = if letter.signal == "traces" { format!(", {} spans", letter.spans) } else { String::new() };
     out.pair("request", &format!("{}{spans}, {} bytes", letter.signal, count(letter.bytes)));
     match content {

@@ -10,7 +10,7 @@ use prost::Message as _;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::moment;
+use crate::clock;
 use crate::delivery::{Meaning, meanings};
 
 /// What is in the body.
@@ -92,8 +92,8 @@ impl Shown {
             span_id: hex(&span.span_id),
             parent_span_id: hex(&span.parent_span_id),
             kind: span.kind,
-            start: moment::rfc3339(span.start_time_unix_nano),
-            end: moment::rfc3339(span.end_time_unix_nano),
+            start: clock::rfc3339(span.start_time_unix_nano),
+            end: clock::rfc3339(span.end_time_unix_nano),
             duration_ns: span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano),
             status: match status.code {
                 1 => "ok",
@@ -108,7 +108,7 @@ impl Shown {
                 .into_iter()
                 .map(|event| Event {
                     name: event.name,
-                    time: moment::rfc3339(event.time_unix_nano),
+                    time: clock::rfc3339(event.time_unix_nano),
                     attributes: map(event.attributes),
                 })
                 .collect(),

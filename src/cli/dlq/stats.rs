@@ -12,6 +12,7 @@ use crate::admin::letters::api;
 use crate::cli::format::count;
 use crate::cli::say;
 use crate::cli::table::{Column, Table};
+use crate::clock;
 
 /// Count dead letters by destination, reason and code; say what the store holds
 #[derive(Debug, clap::Args)]
@@ -136,7 +137,7 @@ fn object(sum: &api::Count, groups: &BTreeMap<Kind, Group>, store: &api::StatsRe
         json!({
             "destination": destination, "reason": reason, "code": code, "letters": group.sum.records,
             "spans": group.sum.spans, "requests": group.sum.requests, "chains": group.chains,
-            "last": moment::rfc3339(group.last),
+            "last": clock::rfc3339(group.last),
         })
     };
     let destination = |destination: &api::stats_response::Destination| {
@@ -146,7 +147,7 @@ fn object(sum: &api::Count, groups: &BTreeMap<Kind, Group>, store: &api::StatsRe
         };
         let value = json!({
             "waiting": of(&destination.waiting), "dead": of(&destination.dead), "discarded": of(&destination.discarded),
-            "oldest": destination.oldest_unix_nano.map(moment::rfc3339),
+            "oldest": destination.oldest_unix_nano.map(clock::rfc3339),
         });
         (destination.name.clone(), value)
     };

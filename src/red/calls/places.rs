@@ -1,12 +1,13 @@
 //! Who may have series of calls: span names are invented by anybody, so every chain has a few places for certain and can
 //! never take more than its share of the others.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use dashmap::DashSet;
 use hashbrown::HashMap;
 
 use super::CallKey;
+use crate::lock::lock;
 use crate::red::labels::ChainLabel;
 
 /// A key is two series: the count and the durations.
@@ -91,7 +92,7 @@ impl Places {
     }
 
     fn room(&self) -> MutexGuard<'_, Room> {
-        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.room)
     }
 }
 
