@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `clock` | the wall clock |
 //! | `lock` | takes a lock that a panic has poisoned |
+//! | `net` | listening sockets: the accept loop, and an HTTP/1 server for what is only read |
 //! | [`otlp`] | bytes only: the wire walk, the values it meets, the edit, join and split |
 //! | [`chain`] | chain ids: parsing, resolution order, inheritance along a trace |
 //! | [`gateway`] | the domain as closed enums: operation, outcome, reasons, classification |
@@ -34,6 +35,7 @@ pub mod export;
 pub mod fuzzing;
 pub mod gateway;
 mod lock;
+mod net;
 pub mod otlp;
 pub mod pipeline;
 pub mod receiver;

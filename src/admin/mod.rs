@@ -81,10 +81,10 @@ fn run(
     let result = runtime.block_on(async {
         let listener = listener.map(TcpListener::from_std).transpose()?;
         let http = async {
-            match listener {
-                Some(listener) => http::serve(listener, &state).await,
-                None => std::future::pending().await,
+            if let Some(listener) = listener {
+                http::serve(listener, state.clone()).await;
             }
+            std::future::pending().await
         };
         tokio::select! {
             never = http => match never {},

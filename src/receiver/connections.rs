@@ -8,12 +8,11 @@ use std::time::Duration;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::door::Door;
-use super::incoming::accept;
 use super::socket::Socket;
+use crate::net::{self, AcceptLimits, Drain};
 
 /// Largest HTTP/2 frame we ask for: a request of 512 spans comes in one piece and is not copied together.
 const MAX_FRAME_BYTES: u32 = 256 * 1024;
@@ -24,9 +23,9 @@ const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 /// Largest header list of a request. Tokens fit; nothing else is long.
 const MAX_HEADER_BYTES: u32 = 16 * 1024;
 /// How often a client is asked whether it is still there.
-const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long it may take to answer.
-const PING_PATIENCE: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Serves every connection of `listener` until `shutdown` completes. Then no more are accepted, the open ones are told to
 /// go (GOAWAY), and the future is ready when the last of them has been closed.
@@ -40,28 +39,30 @@ pub(super) async fn serve(listener: TcpListener, door: Door, streams: u32, shutd
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(MAX_FRAME_BYTES)
         .max_header_list_size(MAX_HEADER_BYTES)
-        .keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PING_PATIENCE);
-    let open = GracefulShutdown::new();
-    let mut shutdown = pin!(shutdown);
-    loop {
-        let stream = tokio::select! {
-            biased;
-            () = &mut shutdown => break,
-            stream = accept(&listener) => stream,
-        };
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    let limits = AcceptLimits { component: "otlp/grpc", max_connections: None, drain_timeout: None };
+    let connection = |stream: TcpStream, mut drain: Drain| {
         let door = door.clone();
         let service = service_fn(move |request| {
             let door = door.clone();
             async move { Ok::<_, Infallible>(door.answer(request).await) }
         });
-        let connection = open.watch(http.serve_connection(TokioIo::new(Socket::new(stream)), service));
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
+        let connection = http.serve_connection(TokioIo::new(Socket::new(stream)), service);
+        async move {
+            let mut connection = pin!(connection);
+            let ended = tokio::select! {
+                biased;
+                ended = connection.as_mut() => ended,
+                () = drain.begun() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
                 tracing::debug!("a connection ended: {error}");
             }
-        });
-    }
-    drop(listener);
-    open.shutdown().await;
+        }
+    };
+    net::run(listener, limits, connection, shutdown).await;
 }

@@ -16,7 +16,7 @@
 //! `max_concurrent_streams` header lists of at most `MAX_HEADER_BYTES` (16 KiB). DATA that waits to be read is at most
 //! `CONNECTION_WINDOW` (2 MiB); every stream is read as soon as it has data, so this only fills while the thread is
 //! busy. The number of connections is bounded by the process's limit of open files; when it is reached, accepting
-//! pauses, and nothing else does. A client that does not answer pings for `PING_EVERY` + `PING_PATIENCE` is
+//! pauses, and nothing else does. A client that does not answer pings for `PING_INTERVAL` + `PING_TIMEOUT` is
 //! disconnected, also one that stops in the middle of a frame.
 //!
 //! **What must never happen here**: waiting for memory, buffering beyond the budget, answering OK for anything the
@@ -27,7 +27,6 @@ mod connections;
 mod deadline;
 mod door;
 mod health;
-mod incoming;
 mod inflate;
 mod reply;
 mod socket;
@@ -49,8 +48,7 @@ use crate::telemetry::Telemetry;
 
 /// Serves OTLP over gRPC on `listener` until `shutdown` completes, then refuses new requests (UNAVAILABLE with
 /// RetryInfo, GOAWAY), finishes those in hand, and returns when the last connection is closed. How long that may take is
-/// the caller's affair: dropping the future closes the listener, and connections that are still open end with the
-/// runtime. `readiness` is what the health service says.
+/// the caller's affair: dropping the future closes the listener and every connection. `readiness` is what the health service says.
 pub async fn serve(
     listener: TcpListener,
     pipeline: Pipeline,
