@@ -21,8 +21,10 @@
 //! | [`export`] | metrics out: Prometheus, OTLP |
 //! | [`admin`] | health, status and dead letters |
 //! | [`service`] | puts the rooms together and runs them until told to stop |
-//! | [`sim`] | simulated gateways whose ground truth is known |
 //! | [`cli`] | the commands |
+//!
+//! `demo` and `load`, like the tests and benches, use simulated gateways whose ground truth is known: they are a crate of their
+//! own, `chainspan_sim`, which cannot import anything of this one.
 
 pub mod admin;
 pub mod chain;
@@ -41,6 +43,5 @@ pub mod pipeline;
 pub mod receiver;
 pub mod red;
 pub mod service;
-pub mod sim;
 pub mod store;
 pub mod telemetry;

@@ -32,8 +32,6 @@ mod red;
 #[cfg(chainspan_whole)]
 mod service;
 #[cfg(chainspan_whole)]
-mod sim;
-#[cfg(chainspan_whole)]
 mod store;
 #[cfg(chainspan_whole)]
 mod telemetry;

@@ -16,7 +16,7 @@ use crate::config::{
     self, ChainInfo, Compression, Config, Destination, LogEncoding, LogLevel, Logs, Receiver, Retry, Role, Signals,
 };
 use crate::service::Service;
-use crate::sim::{self, Agent, Chain, Client, Fleet, Patience, Plan, Progress, Truth, spec};
+use chainspan_sim::{self as sim, Agent, Chain, Client, Fleet, Patience, Plan, Progress, Truth, spec};
 
 mod screen;
 mod tally;

@@ -10,7 +10,7 @@ use anyhow::Context;
 
 use super::demo::DEMO_CHAINS;
 use super::format;
-use crate::sim::{self, Chain, Client, Fleet, Patience, Plan, Progress, Report, Truth};
+use chainspan_sim::{self as sim, Chain, Client, Fleet, Patience, Plan, Progress, Report, Truth};
 
 /// Send simulated gateway spans to any OTLP gRPC endpoint at a steady rate
 #[derive(Clone, Debug, clap::Args)]

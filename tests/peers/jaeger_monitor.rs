@@ -7,7 +7,7 @@ use crate::common::front_door::Setup;
 use crate::common::prometheus::query;
 use crate::common::sink::Sink;
 use crate::common::{http_get, jaeger, otlp, peer, prometheus};
-use chainspan::sim::{self, Chain};
+use chainspan_sim::{self as sim, Chain};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use serde_json::Value;
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::support::{NAMESPACE, Setup};
-use chainspan::sim::{self, Answer, Chain, Client, Facts, Patience, Truth, now_unix_nano};
+use chainspan_sim::{self as sim, Answer, Chain, Client, Facts, Patience, Truth, now_unix_nano};
 use prost::Message;
 
 /// Service, environment, chain, and for the age the operation.

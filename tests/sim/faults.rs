@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::{NAMESPACE, Setup, assert_page, assert_timing, send, sum};
-use chainspan::sim::{Progress, Relay, Scope, Trouble, Truth, check_windows};
+use chainspan_sim::{Progress, Relay, Scope, Trouble, Truth, check_windows};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -108,6 +108,33 @@ async fn a_restart_under_load_loses_and_doubles_nothing() {
     progress.with_truth(|truth| assert_totals(truth, &second.agent.metrics()));
 }
 
+/// A real chainspan under an even load of spans that come in at once: every window holds exactly what ended in it, windows
+/// follow each other without a gap, and the last ones come with the shutdown.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_window_holds_what_ended_in_it() {
+    let setup = Setup::start().await;
+    let trouble = Trouble::seeded(21);
+    let relay = Relay::start(setup.grpc(), &trouble).await.unwrap();
+    let progress = setup.measures(Truth::by_window());
+    send(&relay, &trouble, 4, Duration::from_secs(12), &progress).await;
+    let page = setup.page().await;
+    setup.service.shut_down().await.unwrap();
+    progress.with_truth(|truth| {
+        assert_page(truth, &page);
+        assert_timing(truth, &page);
+        assert!(truth.windows().count() >= 2);
+        // A span may have been late, if its window was over when chainspan began or if the machine stood still for ten
+        // seconds: then only the totals are known.
+        let on_time = truth.timing().all_on_time();
+        let scope = if on_time { Scope::EachWindow } else { Scope::Totals };
+        let found = check_windows(&setup.agent.metrics(), truth, NAMESPACE, chainspan_sim::MEASURED, scope);
+        assert!(found.troubles.is_empty(), "{} troubles:\n{}", found.troubles.len(), found.troubles.join("\n"));
+        assert_eq!(found.gaps, 0, "{:?}", found.windows);
+        assert!(found.windows.len() >= 2 && found.ragged <= 2, "{:?}", found.windows);
+        assert!(found.exemplars > 0);
+    });
+}
+
 /// Waits until `spans` are acknowledged; `false` when that takes more than 20 s.
 async fn acknowledged(progress: &Progress, spans: u64) -> bool {
     let reached = async {
@@ -122,7 +149,7 @@ fn assert_totals(
     truth: &Truth,
     exports: &[opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest],
 ) {
-    let found = check_windows(exports, truth, NAMESPACE, chainspan::sim::MEASURED, Scope::Totals);
+    let found = check_windows(exports, truth, NAMESPACE, chainspan_sim::MEASURED, Scope::Totals);
     assert!(found.troubles.is_empty(), "{} troubles:\n{}", found.troubles.len(), found.troubles.join("\n"));
     assert!(found.points > 0 && !found.windows.is_empty(), "{found:?}");
 }

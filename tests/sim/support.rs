@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chainspan::config::{self, Config};
 use chainspan::service::Service;
-use chainspan::sim::{self, Agent, Chain, Client, Fleet, Patience, Plan, Progress, Relay, Trouble, Truth};
+use chainspan_sim::{self as sim, Agent, Chain, Client, Fleet, Patience, Plan, Progress, Relay, Trouble, Truth};
 
 pub const NAMESPACE: &str = "avs.gateway";
 pub const GATEWAYS: usize = 4;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chainspan::cli::demo;
 use chainspan::service::Service;
-use chainspan::sim::{self, Agent, Chain, Client, Fleet, Patience, Plan, Progress, Truth};
+use chainspan_sim::{self as sim, Agent, Chain, Client, Fleet, Patience, Plan, Progress, Truth};
 
 const CHAINS: [u64; 8] = [1, 8_453, 42_161, 10, 137, 11_155_111, 560_048, 31_337];
 

@@ -156,7 +156,7 @@ impl Bed {
     pub async fn is_ready(&self) -> bool {
         let address = *self.admin.borrow();
         match address {
-            Some(address) => chainspan::sim::get(address, "/health/ready").await.is_ok(),
+            Some(address) => chainspan_sim::get(address, "/health/ready").await.is_ok(),
             None => false,
         }
     }
@@ -164,7 +164,7 @@ impl Bed {
     /// What `/status` says now.
     pub async fn status(&self) -> anyhow::Result<Value> {
         let address = self.admin.borrow().context("not open")?;
-        Ok(serde_json::from_str(&chainspan::sim::get(address, "/status").await?)?)
+        Ok(serde_json::from_str(&chainspan_sim::get(address, "/status").await?)?)
     }
 
     /// A number of the conservation block.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chainspan::sim;
+use chainspan_sim as sim;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;

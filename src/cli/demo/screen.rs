@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use super::tally::{Tallies, Tally};
 use crate::cli::format::{count, percent, seconds};
 use crate::cli::table::{Column, Table, fit};
-use crate::sim::{Delivery, spec};
+use chainspan_sim::{Delivery, spec};
 
 const BOLD: &str = "1";
 const DIM: &str = "2";
@@ -225,7 +225,7 @@ fn ordered(tallies: &Tallies) -> Vec<(&str, &Tally)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::{Chain, Truth, gateways, parse_exposition};
+    use chainspan_sim::{Chain, Truth, gateways, parse_exposition};
 
     /// The table of the demo's chains fits a terminal of 80 columns and 24 lines, and shows every chain with its figures.
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::sim::{Series, Truth};
+use chainspan_sim::{Series, Truth};
 
 /// The figures of one chain over all gateways.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -112,7 +112,7 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::parse_exposition;
+    use chainspan_sim::parse_exposition;
 
     /// A scrape adds up over gateways, and quantiles are interpolated.
     #[test]

@@ -17,7 +17,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::common::{otlp, peer};
-use chainspan::sim::{Agent, now_unix_nano};
+use chainspan_sim::{Agent, now_unix_nano};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use read::{Reading, read};
 use subject::Subject;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chainspan::sim::parse_exposition;
+use chainspan_sim::parse_exposition;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use chainspan::sim::spec::{OPERATION_NAMES, names_of};
-use chainspan::sim::{Batch, CHARACTERS, Chain, Flavour, Gateway, Settings, SpanKey};
+use chainspan_sim::spec::{OPERATION_NAMES, names_of};
+use chainspan_sim::{Batch, CHARACTERS, Chain, Flavour, Gateway, Settings, SpanKey};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 

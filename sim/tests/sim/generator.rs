@@ -1,10 +1,9 @@
 //! What the simulated gateways make: always the same for the same seed, exactly as much as was asked for, and with a
 //! truth that follows from the spans themselves.
-#![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use chainspan::sim::{Chain, Facts, Flavour, Gateway, Key, More, Settings, SpanKey, Tag, Truth, gateways, spec};
+use chainspan_sim::{Chain, Facts, Flavour, Gateway, Key, More, Settings, SpanKey, Tag, Truth, gateways, spec};
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;

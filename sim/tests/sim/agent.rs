@@ -1,12 +1,11 @@
 //! The stand-in agent and the client, against each other: no chainspan between them, so nothing tags the spans.
-#![allow(clippy::unwrap_used)]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chainspan::sim::{
+use chainspan_sim::{
     Agent, Answer, Chain, Client, Fleet, Gateway, Patience, Plan, Progress, Tag, Truth, drive, gateways, now_unix_nano,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -25,10 +24,10 @@ fn gateway(seed: u64) -> Gateway {
 }
 
 /// Tags a request by the truth, as chainspan must.
-fn tagged(mut request: ExportTraceServiceRequest, tags: &[(chainspan::sim::SpanKey, Tag)]) -> Bytes {
+fn tagged(mut request: ExportTraceServiceRequest, tags: &[(chainspan_sim::SpanKey, Tag)]) -> Bytes {
     let spans = request.resource_spans.iter_mut().flat_map(|resource| &mut resource.scope_spans);
     for span in spans.flat_map(|scope| &mut scope.spans) {
-        let key = chainspan::sim::SpanKey::of(&span.span_id);
+        let key = chainspan_sim::SpanKey::of(&span.span_id);
         let (_, tag) = tags.iter().find(|(known, _)| *known == key).unwrap();
         if let Tag::Canonical(id) = tag {
             span.attributes.retain(|attribute| attribute.key != "chain_id");
@@ -98,9 +97,10 @@ async fn a_fleet_delivers_what_it_counts() {
 /// Nobody listens: nothing was sent, so the batch is refused for certain and its truth does not count.
 #[tokio::test]
 async fn a_closed_port_is_a_refusal() {
-    let agent = Agent::start(crate::common::port::free()).unwrap();
-    let address = agent.address().to_string();
-    agent.stop().await;
+    // Bound and not listening: connections are refused, and no other program can take the port.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    let address = socket.local_addr().unwrap().to_string();
     let client = Client::new(&address, 1, SHORT).unwrap();
     assert!(matches!(client.export(Bytes::new()).await, Answer::Refused(_)));
     let error = client.reach().await.unwrap_err().to_string();

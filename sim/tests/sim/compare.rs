@@ -1,9 +1,8 @@
 //! The comparison of truth and measurement must find whatever is wrong, and nothing else.
-#![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
 
-use chainspan::sim::{Chain, FAMILIES, Fact, Facts, Identity, More, SpanKey, Truth, gateways};
+use chainspan_sim::{Chain, FAMILIES, Fact, Facts, Identity, More, SpanKey, Truth, gateways};
 
 fn fact() -> Fact {
     Fact {

@@ -6,8 +6,9 @@
 //! [`check_windows`] the metric exports that the agent got. What goes wrong on the way is a [`Trouble`]: late batches, wrong
 //! clocks, batches sent twice, and, with a [`Relay`] in between, connections that are cut before an answer arrives.
 //!
-//! What must never happen here: a look into `gateway`, `chain` or `red` to decide what is true. The words of the
-//! convention are written down a second time in [`spec`], so that a bug in the classification shows as a difference.
+//! The crate does not depend on chainspan and must never do so: what is true is not decided by the code under test. The
+//! words of the convention are written down a second time in [`spec`], so that a bug in the classification shows as a
+//! difference.
 
 mod agent;
 mod cell;
