@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chainspan::otlp::Signal;
-use chainspan::store::{NewRecord, NotKept, RecordId, Settings, Store, Wanted};
+use chainspan::store::{NewRecord, NotKept, RecordId, Store, StoreSettings, Wanted};
 
 /// A request of the usual size: 512 spans of 440 bytes.
 const SPANS: u32 = 512;
@@ -70,7 +70,7 @@ fn body() -> Bytes {
 }
 
 fn open(directory: &Path) -> Store {
-    let settings = Settings { directory: directory.to_owned(), max_bytes: 1 << 40, min_free_bytes: 0 };
+    let settings = StoreSettings { directory: directory.to_owned(), max_bytes: 1 << 40, min_free_bytes: 0 };
     Store::open(settings).expect("open")
 }
 

@@ -270,7 +270,7 @@ async fn drain(destinations: &[Destination], role: Role, deadline: Instant) -> V
 /// Recovery may take a while: it has a thread of its own.
 async fn open_store(storage: config::FileStorage) -> Result<Store, ServiceError> {
     let config::FileStorage { directory, max_bytes, min_free_bytes } = storage;
-    let settings = store::Settings { directory, max_bytes, min_free_bytes };
+    let settings = store::StoreSettings { directory, max_bytes, min_free_bytes };
     let opened = tokio::task::spawn_blocking(move || Store::open(settings)).await;
     opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())).map_err(ServiceError::Store)
 }

@@ -9,7 +9,7 @@ use std::sync::{LazyLock, mpsc};
 
 use chainspan::fuzzing::salvage;
 use chainspan::otlp::Signal;
-use chainspan::store::{Death, Filter, NewRecord, Reason, Settings, Store};
+use chainspan::store::{Death, Filter, NewRecord, DeathReason, StoreSettings, Store};
 use libfuzzer_sys::fuzz_target;
 
 const FILES: [&str; 2] = ["spill.db", "spill.db-wal"];
@@ -19,7 +19,7 @@ static STORE: LazyLock<([Vec<u8>; 2], PathBuf)> = LazyLock::new(|| {
     let memory = if Path::new("/dev/shm").is_dir() { PathBuf::from("/dev/shm") } else { std::env::temp_dir() };
     let directory = memory.join(format!("chainspan-fuzz-salvage-{}", std::process::id()));
     fs::create_dir_all(&directory).expect("a directory for the store");
-    let settings = Settings { directory: directory.clone(), max_bytes: 1 << 30, min_free_bytes: 0 };
+    let settings = StoreSettings { directory: directory.clone(), max_bytes: 1 << 30, min_free_bytes: 0 };
     // Closed once, so that there is something in the file as well as in its log.
     let store = Store::open(settings.clone()).expect("a new store");
     [record(40, false), record(900, false), record(40_000, false)].into_iter().for_each(|new| put(&store, new));
@@ -34,7 +34,7 @@ static STORE: LazyLock<([Vec<u8>; 2], PathBuf)> = LazyLock::new(|| {
 
 fn record(length: usize, dead: bool) -> NewRecord {
     let death = Death {
-        reason: Reason::Rejected,
+        reason: DeathReason::Rejected,
         code: "INVALID_ARGUMENT".to_owned(),
         message: "the span has no name".to_owned(),
         attempts: 1,

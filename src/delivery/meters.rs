@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::ledger::Books;
 use super::retry::{Failure, Judgement};
 use super::{BreakerState, Signal};
-use crate::store::{NotKept, Reason, StoreError};
+use crate::store::{DeathReason, NotKept, StoreError};
 use crate::telemetry::{BREAKER_STATE, DEAD_LETTERS, DEAD_SPANS, SPILLED_SPANS, Telemetry};
 
 /// Between two log lines of one kind.
@@ -28,7 +28,7 @@ pub(crate) struct Meters {
     spilled: Gauge,
     dead: Gauge,
     breaker: Gauge,
-    letters: [Counter; Reason::ALL.len()],
+    letters: [Counter; DeathReason::ALL.len()],
     spoken: HashMap<&'static str, Instant>,
 }
 
@@ -46,7 +46,7 @@ impl Meters {
             spilled: telemetry.gauge(SPILLED_SPANS, &labels),
             dead: telemetry.gauge(DEAD_SPANS, &labels),
             breaker: telemetry.gauge(BREAKER_STATE, &labels),
-            letters: Reason::ALL
+            letters: DeathReason::ALL
                 .map(|reason| telemetry.counter(DEAD_LETTERS, &[("exporter", name), ("reason", reason.name())])),
             spoken: HashMap::new(),
             telemetry: telemetry.clone(),
@@ -114,8 +114,8 @@ impl Meters {
     }
 
     /// Dead letters have come to the disk.
-    pub(crate) fn died(&mut self, reason: Reason, letters: u64) {
-        let counter = Reason::ALL.iter().zip(&self.letters).find(|(known, _)| **known == reason);
+    pub(crate) fn died(&mut self, reason: DeathReason, letters: u64) {
+        let counter = DeathReason::ALL.iter().zip(&self.letters).find(|(known, _)| **known == reason);
         if let (Some((_, counter)), true) = (counter, letters > 0) {
             counter.increment(letters);
             if self.may_speak(reason.name()) {

@@ -13,7 +13,7 @@ use super::keeper::Keeper;
 use super::queue::{Batch, Piece};
 use crate::clock::unix_nano;
 use crate::otlp::PerSignal;
-use crate::store::{Reason, Waiting};
+use crate::store::{DeathReason, Waiting};
 
 impl Actor {
     /// Reads ahead, if there is something to read and somebody to send it to.
@@ -58,7 +58,7 @@ impl Actor {
             }
         };
         self.tickets.books.damaged(&read.damaged);
-        self.meters.died(Reason::CorruptRecord, read.damaged.records);
+        self.meters.died(DeathReason::CorruptRecord, read.damaged.records);
         let Some(keeper) = self.keeper.as_mut().filter(|_| !self.closed) else { return };
         if let Some(first) = read.waiting.first() {
             self.tickets.books.oldest_kept[signal] = Some(first.received);

@@ -15,7 +15,7 @@ use super::response::Answer;
 use super::retry::{Failure, Judgement, code_name};
 use super::slot::Rest;
 use crate::clock::unix_nano;
-use crate::store::{Death, Reason};
+use crate::store::{Death, DeathReason};
 
 impl Actor {
     /// Takes note of an attempt's end.
@@ -125,7 +125,8 @@ impl Actor {
     /// words.
     fn offends(&mut self, batch: Batch, failure: &Failure) {
         let keepable = self.is_keepable(&batch);
-        let reason = if failure.judgement() == Judgement::TooLarge { Reason::TooLarge } else { Reason::Rejected };
+        let reason =
+            if failure.judgement() == Judgement::TooLarge { DeathReason::TooLarge } else { DeathReason::Rejected };
         for piece in batch.pieces {
             self.tickets.books.queue_bytes -= piece.body.len() as u64;
             let code = failure.code.unwrap_or(tonic::Code::Unknown);

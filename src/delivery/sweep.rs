@@ -13,7 +13,7 @@ use super::queue::Piece;
 use super::retry::Failure;
 use super::tickets::{Lapse, Tickets};
 use crate::clock::unix_nano;
-use crate::store::{Death, Reason};
+use crate::store::{Death, DeathReason};
 
 /// Between two sweeps: bounds what a flood of withdrawals costs.
 const PACE: Duration = Duration::from_millis(10);
@@ -102,7 +102,7 @@ fn expire(tickets: &mut Tickets, piece: &Piece, destination: &str) {
     let (attempts, first) = tickets.attempts(piece.ticket, now);
     let about = describe(tickets.signal(piece.ticket), &piece.body);
     let death = Death {
-        reason: Reason::Expired,
+        reason: DeathReason::Expired,
         code: String::new(),
         message: format!("max_elapsed_time is over; {last_error}"),
         attempts,

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::keeping::{Keeping, Part, Todo};
 use super::ledger::Books;
 use super::{Signal, Undelivered};
-use crate::store::{Reason, RecordId};
+use crate::store::{DeathReason, RecordId};
 
 /// Whoever waits for a parcel.
 pub(crate) type Reply = oneshot::Sender<Result<(), Undelivered>>;
@@ -60,7 +60,7 @@ pub(crate) struct Tickets {
     /// What is to be asked of the store.
     pub(crate) todo: Vec<Todo>,
     /// Dead letters that have come to the disk, not counted yet.
-    pub(crate) died: Vec<Reason>,
+    pub(crate) died: Vec<DeathReason>,
 }
 
 /// Why a ticket is no longer worth sending.

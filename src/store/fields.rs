@@ -1,8 +1,8 @@
-//! Numbers and texts as they are in a head: little endian, a length in front of whatever has no fixed one.
+//! Numbers and texts as a head stores them: little endian, with a length in front of every text and list.
 //!
-//! What is read may be damaged: nothing is believed before the bytes are there.
+//! What is read may be damaged: no length is believed before the bytes are there.
 
-/// A length as it is stored. Bodies are bounded by the largest request that is received, far below 4 GiB.
+/// A length as it is stored. Bodies are no longer than the largest request that is received, far below 4 GiB.
 pub(super) fn size(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }

@@ -1,49 +1,51 @@
-//! The file: how it is set up, what is in it, which version it is of.
+//! The SQLite file: its connections, its tables and its version.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::store::fault::Fault;
+use crate::store::file_error::FileError;
 
 /// The name of the file.
 pub(super) const FILE: &str = "spill.db";
-/// The size of its pages. `salvage` relies on it: a file of another page size is not ours. With requests of 225 KB pages of
-/// 4 KiB take as many spans per second within the noise, and twice as long to salvage; the file is 2 % smaller.
+/// Bytes of a page. `salvage` relies on it: a file of another page size is not ours. With requests of 225 KB, pages of 4 KiB
+/// are as fast to write, take twice as long to salvage, and make the file 2 % smaller.
 pub(super) const PAGE_SIZE: u32 = 16 << 10;
-/// What this program writes.
+/// The version of the format that is written here.
 pub(super) const VERSION: i64 = 1;
 
 /// The tables of [`VERSION`].
 ///
-/// Rows of `records` and `discarded` are frames (`frame`); in `discarded` there is one per destination.
-/// `meta.version` repeats `user_version`, so that one wrong byte in the header is not taken for a file of the future.
-/// `meta.last_id` is the highest number that was given away by a row that is gone.
+/// Rows of `records` and `discarded` are frames (`frame`); `discarded` has one per destination. `meta.version` repeats
+/// `user_version`, so that one wrong byte in the header is not taken for a newer version. `meta.last_id` is the highest id whose
+/// row was deleted.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS records (id INTEGER PRIMARY KEY, head BLOB NOT NULL, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS discarded (id INTEGER PRIMARY KEY, head BLOB NOT NULL, body BLOB NOT NULL);
 ";
 
-/// The write-ahead log is put into the file when it is so long.
-const LOG_BYTES: u64 = 16 << 20;
-/// Nobody else writes, so what the writer waits for are readers, when it empties the log. It need not.
-const WRITER_WAITS: Duration = Duration::from_millis(20);
+/// The write-ahead log is moved into the file when it is this long.
+const MAX_LOG_BYTES: u64 = 16 << 20;
+/// Nobody else writes, so the writer only ever waits for readers, when it empties the log; that can wait for another time.
+const WRITER_BUSY_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// Pages in memory. The writer's are enough for a transaction of puts: then each page goes to the log once. One that is larger,
-/// such as reviving everything, goes there bit by bit.
+/// Memory for pages. The writer's holds a transaction of puts, so that each page goes to the log once. A larger transaction, such
+/// as replaying everything, spills there on the way.
 const WRITER_CACHE_KIB: i64 = 24 << 10;
 const READER_CACHE_KIB: i64 = 2 << 10;
+/// Pages that go back to the file system in one transaction.
+const SHRINK_BATCH: u32 = 256;
 
-/// What a file turned out to be.
+/// Which version a file is of.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
-    /// Nothing is in it yet.
+pub(super) enum FileVersion {
+    /// None yet: it is empty.
     Fresh,
-    /// It is of [`VERSION`].
+    /// [`VERSION`].
     Current,
-    /// It is of a version that this program does not know.
+    /// A newer version than this program knows.
     Newer(i64),
 }
 
@@ -51,7 +53,7 @@ pub(super) fn path(directory: &Path) -> PathBuf {
     directory.join(FILE)
 }
 
-/// The file of the write-ahead log that belongs to `file`, or another companion of it.
+/// The name of a file that belongs to `file`, such as its write-ahead log (`-wal`).
 pub(super) fn companion(file: &Path, suffix: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(suffix);
@@ -59,47 +61,62 @@ pub(super) fn companion(file: &Path, suffix: &str) -> PathBuf {
 }
 
 /// A connection that may write.
-pub(super) fn connect(file: &Path) -> Result<Connection, Fault> {
+pub(super) fn connect(file: &Path) -> Result<Connection, FileError> {
     let connection = open(file)?;
-    // The first two only have an effect on a file that is empty.
+    // The first two only affect an empty file.
     connection.pragma_update(None, "page_size", PAGE_SIZE)?;
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if mode != "wal" {
-        return Err(Fault::Disk(format!("the disk does not carry a write-ahead log (journal mode {mode})")));
+        return Err(FileError::Io(format!(
+            "the file system cannot hold a write-ahead log (journal mode {mode}); use a local disk"
+        )));
     }
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     // See `shorten_log`.
     connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
-    connection.busy_timeout(WRITER_WAITS)?;
-    // Zeroes what is deleted where that costs no write of its own, so that a salvage finds less that was sent already.
+    connection.busy_timeout(WRITER_BUSY_TIMEOUT)?;
+    // Zeroes deleted rows where that costs no extra write, so that a salvage finds less that was sent already.
     connection.pragma_update_and_check(None, "secure_delete", "FAST", |_| Ok(()))?;
     Ok(connection)
 }
 
-/// Puts the log into the file if it is long. Then it is emptied, where SQLite would write over it from the start: so a frame that
-/// was being written when the process was killed ends with the log, and is never taken for a damaged one.
-pub(super) fn shorten_log(file: &Path, connection: &Connection) -> Result<(), Fault> {
+/// Moves the log into the file if it is long, and empties it. (SQLite would write over it from the start instead; then a frame
+/// that was cut off when the process was killed would be followed by older ones, and be taken for a damaged one.)
+pub(super) fn shorten_log(file: &Path, connection: &Connection) -> Result<(), FileError> {
     let length = std::fs::metadata(companion(file, "-wal")).map_or(0, |log| log.len());
-    if length >= LOG_BYTES { empty_log(connection) } else { Ok(()) }
+    if length >= MAX_LOG_BYTES { empty_log(connection) } else { Ok(()) }
 }
 
-/// Puts the log into the file. Where somebody reads from it that is not an error, and it stays for this time.
-pub(super) fn empty_log(connection: &Connection) -> Result<(), Fault> {
+/// Moves the log into the file and empties it. While somebody reads from the log it stays as it is, which is not an error.
+pub(super) fn empty_log(connection: &Connection) -> Result<(), FileError> {
     Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
 }
 
+/// Gives some free pages back to the file system, or empties the log when there are none. Whether there is more to do.
+pub(super) fn shrink(connection: &Connection) -> Result<bool, FileError> {
+    let free: u32 = connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+    if free > 0 {
+        let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({SHRINK_BATCH})"))?;
+        let mut rows = statement.query([])?;
+        while rows.next()?.is_some() {}
+        return Ok(true);
+    }
+    empty_log(connection)?;
+    Ok(false)
+}
+
 /// A connection that only reads.
-pub(super) fn connect_reader(file: &Path) -> Result<Connection, Fault> {
+pub(super) fn connect_reader(file: &Path) -> Result<Connection, FileError> {
     let connection = open(file)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }
 
-/// A connection as it comes.
-fn open(file: &Path) -> Result<Connection, Fault> {
-    // Never creating: the file is made by `lock::private_file`, so that nobody else can read it for a moment.
+/// What all connections have in common.
+fn open(file: &Path) -> Result<Connection, FileError> {
+    // Never creates the file: `lock::private_file` does, so that it is private from its first moment.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(Duration::from_secs(10))?;
@@ -110,8 +127,8 @@ fn open(file: &Path) -> Result<Connection, Fault> {
     Ok(connection)
 }
 
-/// What `connection`'s file is.
-pub(super) fn found(connection: &Connection) -> Result<Found, Fault> {
+/// The version of `connection`'s file.
+pub(super) fn version(connection: &Connection) -> Result<FileVersion, FileError> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let mut tables = Vec::new();
     connection
@@ -128,18 +145,20 @@ pub(super) fn found(connection: &Connection) -> Result<Found, Fault> {
     };
     let page_size: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
     match (version, repeated) {
-        (0, None) if tables.is_empty() => Ok(Found::Fresh),
-        (VERSION, Some(VERSION)) if has("records") && has("discarded") && page_size == PAGE_SIZE => Ok(Found::Current),
-        (version, None) if version > VERSION => Ok(Found::Newer(version)),
-        (version, Some(repeated)) if version > VERSION && repeated == version => Ok(Found::Newer(version)),
+        (0, None) if tables.is_empty() => Ok(FileVersion::Fresh),
+        (VERSION, Some(VERSION)) if has("records") && has("discarded") && page_size == PAGE_SIZE => {
+            Ok(FileVersion::Current)
+        }
+        (version, None) if version > VERSION => Ok(FileVersion::Newer(version)),
+        (version, Some(repeated)) if version > VERSION && repeated == version => Ok(FileVersion::Newer(version)),
         (version, repeated) => {
-            Err(Fault::Damaged(format!("version {version} and {repeated:?} with the tables {tables:?}")))
+            Err(FileError::Damaged(format!("its version is {version} and {repeated:?}, its tables are {tables:?}")))
         }
     }
 }
 
-/// Makes the tables of [`VERSION`] in a file that has none.
-pub(super) fn create(connection: &Connection) -> Result<(), Fault> {
+/// Creates the tables of [`VERSION`] in an empty file.
+pub(super) fn create(connection: &Connection) -> Result<(), FileError> {
     connection.execute_batch(&format!(
         "BEGIN IMMEDIATE; {SCHEMA} INSERT OR REPLACE INTO meta VALUES ('version', {VERSION}); \
          PRAGMA user_version = {VERSION}; COMMIT;"
@@ -147,7 +166,7 @@ pub(super) fn create(connection: &Connection) -> Result<(), Fault> {
     Ok(())
 }
 
-pub(super) fn meta(connection: &Connection, name: &str) -> Result<Option<i64>, Fault> {
+pub(super) fn meta(connection: &Connection, name: &str) -> Result<Option<i64>, FileError> {
     let mut statement = connection.prepare("SELECT value FROM meta WHERE name = ?1")?;
     let mut rows = statement.query([name])?;
     Ok(match rows.next()? {

@@ -1,10 +1,10 @@
 //! The head of a row: everything that is known about a record, in front of its body, readable without SQLite.
 //!
-//! A row is `(id, head, body)`. SQLite stores the columns of a row one behind the other, so that head and body together are
-//! one unbroken frame: [`MAGIC`] says where it begins, the lengths where it ends, two checksums whether it is what was
-//! written. That is what `salvage` lives on. All numbers are little endian.
+//! A row is `(id, head, body)`. SQLite stores the columns of a row one after the other, so that head and body are one unbroken
+//! frame: [`MAGIC`] marks its beginning, the lengths its end, and two checksums tell whether it is what was written. `salvage`
+//! depends on that. All numbers are little endian.
 //!
-//! | at | bytes | |
+//! | at | bytes | content |
 //! |---|---|---|
 //! | 0 | 8 | [`MAGIC`] |
 //! | 8 | 4 | length of the head |
@@ -14,25 +14,25 @@
 //! | 24 | 8 | id |
 //! | 32 | 8 | received, nanoseconds since the Unix epoch |
 //! | 40 | 4 | spans |
-//! | 44 | 1 | state: 0 waiting, 1 dead, 2 no record but a sum of discarded ones |
+//! | 44 | 1 | state: 0 waiting, 1 dead, 2 not a record but a sum of discarded ones |
 //! | 45 | 1 | signal |
-//! | 46 | 1 | reason of its death + 1, 0: it never died |
-//! | 47 | 1 | 0 |
+//! | 46 | 1 | why it died: 1 rejected, 2 too_large, 3 expired, 4 corrupt_record; 0: it never did |
+//! | 47 | 1 | reserved, 0 |
 //! | 48 | | destination; then, if it died: code, message, attempts, first, last, chains, operations |
 //!
-//! A letter that was revived keeps its death: only the state says what it is now.
+//! A letter that waits again keeps its death: only the state says what it is now.
 
 use crate::clock::unix_nano;
 use crate::otlp::Signal;
 use crate::store::fields::{put_text, put_texts, size, take, text, texts, u32_of, u64_of};
-use crate::store::{Count, Death, Letter, Reason, RecordId};
+use crate::store::record::{Count, Death, DeathReason, Letter, RecordId};
 
-/// How every frame begins.
+/// The first bytes of every frame.
 pub(super) const MAGIC: [u8; 8] = *b"\xf5cspnR1\n";
-/// Bytes of a head whose place does not depend on its content.
-pub(super) const FIXED: usize = 48;
-/// A head longer than this is not ours. Messages of destinations are capped long before.
-pub(super) const MAX_HEAD: usize = 16 << 20;
+/// The bytes of a head in front of its first text.
+const FIXED_HEAD_BYTES: usize = 48;
+/// A head longer than this is not ours: messages of destinations are cut long before.
+const MAX_HEAD: usize = 16 << 20;
 
 /// No row has a higher number: at a million rows a second they last for 140,000 years.
 pub(super) const MAX_ID: i64 = 1 << 62;
@@ -42,12 +42,12 @@ const STATE: usize = 44;
 
 /// What a row is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum RowState {
     /// It waits to be sent.
     Waiting,
     /// It is a dead letter.
     Dead,
-    /// It is no record: its body says how many letters of its destination an operator discarded.
+    /// Not a record: its body says how many letters of its destination operators purged.
     Discarded,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Head {
     pub(super) id: RecordId,
     pub(super) destination: String,
     pub(super) signal: Signal,
-    pub(super) state: State,
+    pub(super) state: RowState,
     pub(super) spans: u32,
     pub(super) received: u64,
     pub(super) death: Option<Death>,
@@ -65,20 +65,20 @@ pub(super) struct Head {
     pub(super) body_crc: u32,
 }
 
-/// How much of a head can be believed.
+/// Whether a head is what was written.
 #[derive(Debug)]
 pub(super) enum Decoded {
-    /// Its checksum holds.
+    /// Its checksum is right.
     Sound(Head),
-    /// It looks like a head, but a byte of it is not what was written.
+    /// It can be read, but something in it is not what was written.
     Doubtful(Head),
-    /// It cannot be read at all.
+    /// It cannot be read.
     Garbage,
 }
 
 impl Head {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(FIXED + 64);
+        let mut out = Vec::with_capacity(FIXED_HEAD_BYTES + 64);
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&self.body_len.to_le_bytes());
@@ -114,7 +114,7 @@ impl Head {
         if sound { Decoded::Sound(head) } else { Decoded::Doubtful(head) }
     }
 
-    /// Only what is sound.
+    /// The head, if it is sound.
     pub(super) fn sound(bytes: &[u8]) -> Option<Self> {
         match Self::decode(bytes) {
             Decoded::Sound(head) => Some(head),
@@ -122,18 +122,18 @@ impl Head {
         }
     }
 
-    /// Whether `body` is the body that was put under this head.
-    pub(super) fn vouches_for(&self, body: &[u8]) -> bool {
+    /// Whether `body` is the body that was written with this head.
+    pub(super) fn matches(&self, body: &[u8]) -> bool {
         body.len() == self.body_len as usize && crc32c::crc32c(body) == self.body_crc
     }
 
-    /// Makes it a dead letter whose body is not what was written. What it died of before stays readable.
-    pub(super) fn condemn(&mut self, message: &str) {
+    /// Makes it a dead letter whose body is not what was written. If it died before, the message still says why.
+    pub(super) fn mark_corrupt(&mut self, message: &str) {
         let now = unix_nano();
-        let reason = Reason::CorruptRecord;
+        let reason = DeathReason::CorruptRecord;
         self.death = Some(match (self.state, self.death.take()) {
-            (State::Dead, Some(death)) if death.reason == reason => death,
-            (State::Dead, Some(death)) => {
+            (RowState::Dead, Some(death)) if death.reason == reason => death,
+            (RowState::Dead, Some(death)) => {
                 let message =
                     format!("{message}; it was a dead letter already: {} {}", death.reason.name(), death.message);
                 Death { reason, message, ..death }
@@ -149,17 +149,17 @@ impl Head {
                 operations: Vec::new(),
             },
         });
-        self.state = State::Dead;
+        self.state = RowState::Dead;
     }
 
-    /// The head of a sum, and its body.
+    /// The head and the body of a sum.
     pub(super) fn of_discarded(id: RecordId, destination: &str, count: Count) -> (Self, Vec<u8>) {
         let body = [count.records, count.spans, count.requests].map(u64::to_le_bytes).concat();
         let head = Head {
             id,
             destination: destination.to_owned(),
             signal: Signal::Traces,
-            state: State::Discarded,
+            state: RowState::Discarded,
             spans: 0,
             received: 0,
             death: None,
@@ -169,9 +169,9 @@ impl Head {
         (head, body)
     }
 
-    /// The sum that `body` is.
+    /// The sum in `body`.
     pub(super) fn discarded(&self, body: &[u8]) -> Option<Count> {
-        if self.state != State::Discarded || !self.vouches_for(body) {
+        if self.state != RowState::Discarded || !self.matches(body) {
             return None;
         }
         let mut rest = body;
@@ -179,10 +179,11 @@ impl Head {
         Some(Count { records, spans, requests, bytes: 0 })
     }
 
-    /// The dead letter that it is.
+    /// The dead letter, if it is one.
     pub(super) fn into_letter(self) -> Option<Letter> {
-        let Head { id, destination, signal, state: State::Dead, spans, received, death: Some(death), body_len, .. } =
-            self
+        let Head {
+            id, destination, signal, state: RowState::Dead, spans, received, death: Some(death), body_len, ..
+        } = self
         else {
             return None;
         };
@@ -190,8 +191,8 @@ impl Head {
     }
 }
 
-/// The same head in another state: of the same length, so that it can be written over the old one in its place.
-pub(super) fn with_state(head: &[u8], state: State) -> Vec<u8> {
+/// The same head in another state. It has the same length, so that it can be written over the old one.
+pub(super) fn with_state(head: &[u8], state: RowState) -> Vec<u8> {
     let mut out = head.to_vec();
     out[STATE] = state_code(state);
     let crc = head_crc(&out);
@@ -199,14 +200,14 @@ pub(super) fn with_state(head: &[u8], state: State) -> Vec<u8> {
     out
 }
 
-/// The lengths of head and body that the fixed part of a frame names, if it is one.
+/// The lengths of head and body, if `fixed` is the beginning of a frame.
 pub(super) fn lengths(fixed: &[u8]) -> Option<(usize, usize)> {
     let mut rest = fixed;
     if take(&mut rest, MAGIC.len())? != MAGIC {
         return None;
     }
     let (head, body) = (u32_of(&mut rest)? as usize, u32_of(&mut rest)? as usize);
-    (FIXED..=MAX_HEAD).contains(&head).then_some((head, body))
+    (FIXED_HEAD_BYTES..=MAX_HEAD).contains(&head).then_some((head, body))
 }
 
 fn head_crc(head: &[u8]) -> u32 {
@@ -240,20 +241,20 @@ fn parse(bytes: &[u8]) -> Option<(Head, u32)> {
         }),
     };
     let state = match (state, &death) {
-        (0, _) => State::Waiting,
-        (1, Some(_)) => State::Dead,
-        (2, None) => State::Discarded,
+        (0, _) => RowState::Waiting,
+        (1, Some(_)) => RowState::Dead,
+        (2, None) => RowState::Discarded,
         _ => return None,
     };
     let signal = signal_of(signal)?;
     Some((Head { id, destination, signal, state, spans, received, death, body_len: size(body_len), body_crc }, crc))
 }
 
-fn state_code(state: State) -> u8 {
+fn state_code(state: RowState) -> u8 {
     match state {
-        State::Waiting => 0,
-        State::Dead => 1,
-        State::Discarded => 2,
+        RowState::Waiting => 0,
+        RowState::Dead => 1,
+        RowState::Discarded => 2,
     }
 }
 
@@ -269,15 +270,15 @@ fn signal_of(code: u8) -> Option<Signal> {
     Signal::ALL.into_iter().find(|&signal| signal_code(signal) == code)
 }
 
-fn reason_code(reason: Reason) -> u8 {
+fn reason_code(reason: DeathReason) -> u8 {
     match reason {
-        Reason::Rejected => 1,
-        Reason::TooLarge => 2,
-        Reason::Expired => 3,
-        Reason::CorruptRecord => 4,
+        DeathReason::Rejected => 1,
+        DeathReason::TooLarge => 2,
+        DeathReason::Expired => 3,
+        DeathReason::CorruptRecord => 4,
     }
 }
 
-fn reason_of(code: u8) -> Option<Reason> {
-    Reason::ALL.into_iter().find(|&reason| reason_code(reason) == code)
+fn reason_of(code: u8) -> Option<DeathReason> {
+    DeathReason::ALL.into_iter().find(|&reason| reason_code(reason) == code)
 }

@@ -1,20 +1,20 @@
-//! What the writer is asked to do, and how it answers.
+//! Messages to the writer, and its answers.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::store::NotKept;
-use crate::store::books::Sums;
+use crate::store::error::NotKept;
 use crate::store::record::{Count, Filter, NewRecord, RecordId};
+use crate::store::usage::DestinationSums;
 
-/// Something for the writer.
+/// A message to the writer.
 #[derive(Debug)]
 pub(super) enum Message {
-    /// To be done in the next transaction.
+    /// A part of the next transaction.
     Job(Job),
-    /// Somebody found the file of this generation damaged.
+    /// Somebody found damage in the file of this generation.
     Damaged { generation: u64, why: String, done: Done<Result<(), NotKept>> },
-    /// Nothing comes after this.
+    /// The last message.
     Close { done: Done<()> },
 }
 
@@ -24,56 +24,56 @@ pub(super) enum Job {
     Put { records: Vec<NewRecord>, done: Done<Result<Vec<RecordId>, NotKept>> },
     Finish { ids: Vec<RecordId> },
     Replace { id: RecordId, parts: Vec<NewRecord>, done: Done<Result<Vec<RecordId>, NotKept>> },
-    Revive { filter: Filter, done: Done<Result<Sums, NotKept>> },
-    Purge { filter: Filter, done: Done<Result<Sums, NotKept>> },
-    Condemn { damaged: BTreeMap<RecordId, String>, done: Done<Result<Count, NotKept>> },
+    Revive { filter: Filter, done: Done<Result<DestinationSums, NotKept>> },
+    Purge { filter: Filter, done: Done<Result<DestinationSums, NotKept>> },
+    MarkCorrupt { damaged: BTreeMap<RecordId, String>, done: Done<Result<Count, NotKept>> },
 }
 
-/// What came of a job.
+/// The outcome of a job.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(super) enum JobResult {
     Ids(Vec<RecordId>),
-    Sums(Sums),
+    Sums(DestinationSums),
     Count(Count),
     Refused(NotKept),
     Nothing,
 }
 
 impl Job {
-    /// Bytes that it carries.
+    /// Bytes of bodies in it.
     pub(super) fn weight(&self) -> usize {
         match self {
             Job::Put { records, .. } | Job::Replace { parts: records, .. } => {
                 records.iter().map(|record| record.body.len()).sum()
             }
-            Job::Finish { .. } | Job::Revive { .. } | Job::Purge { .. } | Job::Condemn { .. } => 0,
+            Job::Finish { .. } | Job::Revive { .. } | Job::Purge { .. } | Job::MarkCorrupt { .. } => 0,
         }
     }
 
-    pub(super) fn answer(self, outcome: Outcome) {
-        match (self, outcome) {
-            (Job::Put { done, .. } | Job::Replace { done, .. }, Outcome::Ids(ids)) => done.call(Ok(ids)),
-            (Job::Put { done, .. } | Job::Replace { done, .. }, Outcome::Refused(why)) => done.call(Err(why)),
-            (Job::Revive { done, .. } | Job::Purge { done, .. }, Outcome::Sums(sums)) => done.call(Ok(sums)),
-            (Job::Revive { done, .. } | Job::Purge { done, .. }, Outcome::Refused(why)) => done.call(Err(why)),
-            (Job::Condemn { done, .. }, Outcome::Count(count)) => done.call(Ok(count)),
-            (Job::Condemn { done, .. }, Outcome::Refused(why)) => done.call(Err(why)),
-            // A `finish` has nobody who waits. No other pair is built, and whoever waits would be told that it is closed.
+    pub(super) fn answer(self, result: JobResult) {
+        match (self, result) {
+            (Job::Put { done, .. } | Job::Replace { done, .. }, JobResult::Ids(ids)) => done.call(Ok(ids)),
+            (Job::Put { done, .. } | Job::Replace { done, .. }, JobResult::Refused(why)) => done.call(Err(why)),
+            (Job::Revive { done, .. } | Job::Purge { done, .. }, JobResult::Sums(sums)) => done.call(Ok(sums)),
+            (Job::Revive { done, .. } | Job::Purge { done, .. }, JobResult::Refused(why)) => done.call(Err(why)),
+            (Job::MarkCorrupt { done, .. }, JobResult::Count(count)) => done.call(Ok(count)),
+            (Job::MarkCorrupt { done, .. }, JobResult::Refused(why)) => done.call(Err(why)),
+            // Nobody waits for a `finish`. No other pair is built; if one were, whoever waits would hear that the store is closed.
             (Job::Finish { .. }, _)
-            | (_, Outcome::Ids(_) | Outcome::Sums(_) | Outcome::Count(_) | Outcome::Nothing) => {}
+            | (_, JobResult::Ids(_) | JobResult::Sums(_) | JobResult::Count(_) | JobResult::Nothing) => {}
         }
     }
 }
 
-/// Whoever waits for an answer. Gets one in any case: when it is forgotten, then that the store is closed.
+/// Whoever waits for an answer. If this is dropped without one, the answer is that the store is closed.
 pub(super) struct Done<R> {
     call: Option<Box<dyn FnOnce(R) + Send>>,
-    closed: fn() -> R,
+    when_dropped: fn() -> R,
 }
 
 impl<R> Done<R> {
-    pub(super) fn new(call: impl FnOnce(R) + Send + 'static, closed: fn() -> R) -> Self {
-        Done { call: Some(Box::new(call)), closed }
+    pub(super) fn new(call: impl FnOnce(R) + Send + 'static, when_dropped: fn() -> R) -> Self {
+        Done { call: Some(Box::new(call)), when_dropped }
     }
 
     pub(super) fn call(mut self, answer: R) {
@@ -82,9 +82,9 @@ impl<R> Done<R> {
 
     fn tell(&mut self, answer: R) {
         if let Some(call) = self.call.take() {
-            // What waits elsewhere must not take the store down.
+            // A bug of the caller must not take the store down.
             if catch_unwind(AssertUnwindSafe(|| call(answer))).is_err() {
-                tracing::error!("somebody who waited for the store panicked");
+                tracing::error!("a callback panicked that waited for the store; this is a bug, please report it");
             }
         }
     }
@@ -93,7 +93,7 @@ impl<R> Done<R> {
 impl<R> Drop for Done<R> {
     fn drop(&mut self) {
         if self.call.is_some() {
-            let answer = (self.closed)();
+            let answer = (self.when_dropped)();
             self.tell(answer);
         }
     }

@@ -1,4 +1,4 @@
-//! The directory of a store: who may look into it, and that one process has it.
+//! The directory of a store: private to its user, and locked by one process.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
@@ -7,26 +7,26 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 
 const LOCK_FILE: &str = "spill.lock";
-/// Every file of a store begins so.
+/// The names of all files of a store begin with this.
 const PREFIX: &str = "spill.";
 
-/// The directory is this process's, until this is dropped or the process ends in whatever way: the lock is the kernel's.
+/// Proof that this process has the directory. The kernel releases the lock if the process ends in whatever way.
 #[derive(Debug)]
-pub(super) struct Taken(File);
+pub(super) struct DirectoryLock(File);
 
-impl Drop for Taken {
-    /// Closing the file would do, but for a process that is just being started from another thread: until it runs its own
-    /// program it has a copy of every open file, and with it the lock.
+impl Drop for DirectoryLock {
+    /// Closing the file is not enough: a process that another thread is just starting has a copy of every open file until it
+    /// runs its own program, and with it the lock.
     fn drop(&mut self) {
         let _ = flock(&self.0, FlockOperation::Unlock);
     }
 }
 
-/// Makes the directory where there is none and takes it for this process.
-pub(super) fn take(directory: &Path) -> Result<Taken, StoreError> {
+/// Locks the directory for this process, creating it where there is none.
+pub(super) fn take(directory: &Path) -> Result<DirectoryLock, StoreError> {
     let failed = |error: io::Error| {
         StoreError(format!(
             "the store directory {} cannot be used: {error}; set file_storage.directory to one that can be written",
@@ -36,11 +36,11 @@ pub(super) fn take(directory: &Path) -> Result<Taken, StoreError> {
     if !directory.exists() {
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
         if let Some(parent) = directory.parent() {
-            // Best effort: not every file system lets a directory be opened for that.
+            // Best effort: some file systems cannot sync a directory.
             let _ = sync_directory(if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
         }
     }
-    close_to_others(directory).map_err(failed)?;
+    restrict_access(directory).map_err(failed)?;
     let file = private_file(&directory.join(LOCK_FILE)).map_err(failed)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
@@ -53,12 +53,12 @@ pub(super) fn take(directory: &Path) -> Result<Taken, StoreError> {
         }
         Err(error) => return Err(failed(error.into())),
     }
-    let taken = Taken(file);
+    let lock = DirectoryLock(file);
     sync_directory(directory).map_err(failed)?;
-    Ok(taken)
+    Ok(lock)
 }
 
-/// Opens a file, or makes one, that only its owner can read.
+/// Opens a file, or creates one, that only its owner can read.
 pub(super) fn private_file(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     if mode(&file.metadata()?) & 0o077 != 0 {
@@ -67,14 +67,14 @@ pub(super) fn private_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Makes sure that the names in `directory` survive a power cut.
+/// Makes the names in `directory` survive a power cut.
 pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// A directory that holds nothing else is closed to others. One that is shared with something else is left as it is: it may
-/// be `/tmp`. The files in it are private either way.
-fn close_to_others(directory: &Path) -> io::Result<()> {
+/// Takes the rights of other users away from a directory that holds nothing but the store. One that holds something else is
+/// left as it is: it may be `/tmp`. The files of the store are private either way.
+fn restrict_access(directory: &Path) -> io::Result<()> {
     let found = fs::metadata(directory)?;
     if !found.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
@@ -82,17 +82,17 @@ fn close_to_others(directory: &Path) -> io::Result<()> {
     if mode(&found) & 0o077 == 0 {
         return Ok(());
     }
-    let mut alone = true;
+    let mut only_ours = true;
     for entry in fs::read_dir(directory)? {
         let name = entry?.file_name();
-        alone &= name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) || name == "lost+found";
+        only_ours &= name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) || name == "lost+found";
     }
-    let closed = alone && fs::set_permissions(directory, Permissions::from_mode(0o700)).is_ok();
-    if !closed {
+    let restricted = only_ours && fs::set_permissions(directory, Permissions::from_mode(0o700)).is_ok();
+    if !restricted {
         tracing::warn!(
             directory = %directory.display(),
-            "the store directory is open to other users and cannot be closed to them; only its files are private: \
-             give the store a directory of its own with mode 0700"
+            "other users can look into the store directory, only its files are private: give the store a directory of its \
+             own with mode 0700"
         );
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What is kept: one row per request and destination that waits, or that its destination refuses for good.
+//! The records of the store: requests that wait to be sent, and dead letters, which their destination refused for good.
 
 use std::sync::Arc;
 
@@ -6,41 +6,41 @@ use bytes::Bytes;
 
 use crate::otlp::Signal;
 
-/// Names a row. Rows are numbered in the order in which they were put; a number is never used twice.
+/// The number of a row. Rows are numbered in the order in which they were put; no number is used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RecordId(pub i64);
 
-/// A request, or a part of one, that is to be kept for one destination.
+/// A request, or a part of one, to be stored for one destination.
 #[derive(Clone, Debug)]
 pub struct NewRecord {
-    /// Component name, `otlp/datadog`.
+    /// Component name, such as `otlp/datadog`.
     pub destination: Arc<str>,
-    /// Which service it is for.
+    /// What kind of request it is.
     pub signal: Signal,
-    /// The request message as it would be sent, uncompressed.
+    /// The export request as it would be sent, uncompressed.
     pub body: Bytes,
-    /// How many spans it holds; 0 for metrics and logs.
+    /// Spans in it; 0 for metrics and logs.
     pub spans: u32,
     /// When it was received, nanoseconds since the Unix epoch.
     pub received: u64,
-    /// `None`: it waits to be sent. `Some`: it is a dead letter from the beginning.
+    /// `None`: it waits to be sent. `Some`: it is a dead letter already.
     pub death: Option<Death>,
 }
 
-/// Why something is a dead letter.
+/// Why a record is a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Death {
-    /// The kind of reason.
-    pub reason: Reason,
-    /// The destination's gRPC code in capitals, `INVALID_ARGUMENT`; empty when there was none.
+    /// The kind of failure.
+    pub reason: DeathReason,
+    /// The destination's gRPC status code, such as `INVALID_ARGUMENT`; empty when there was none.
     pub code: String,
-    /// The destination's own words, or ours.
+    /// The destination's message, or our own.
     pub message: String,
-    /// How many attempts were made.
+    /// Attempts to send it.
     pub attempts: u32,
-    /// When it was tried first, nanoseconds since the Unix epoch.
+    /// Time of the first attempt, nanoseconds since the Unix epoch.
     pub first: u64,
-    /// When it was tried last.
+    /// Time of the last attempt.
     pub last: u64,
     /// The chains of its spans, sorted.
     pub chains: Vec<String>,
@@ -48,30 +48,31 @@ pub struct Death {
     pub operations: Vec<String>,
 }
 
-/// The kinds of reasons.
+/// The kinds of failures that make a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Reason {
+pub enum DeathReason {
     /// The destination answered with a permanent code.
     Rejected,
-    /// A single span that is larger than the destination takes.
+    /// A single span is larger than the destination accepts.
     TooLarge,
-    /// `max_elapsed_time` was over.
+    /// `max_elapsed_time` passed.
     Expired,
-    /// What was read back from the disk is not what was written.
+    /// The disk did not return what was written.
     CorruptRecord,
 }
 
-impl Reason {
+impl DeathReason {
     /// Every reason.
-    pub const ALL: [Reason; 4] = [Reason::Rejected, Reason::TooLarge, Reason::Expired, Reason::CorruptRecord];
+    pub const ALL: [DeathReason; 4] =
+        [DeathReason::Rejected, DeathReason::TooLarge, DeathReason::Expired, DeathReason::CorruptRecord];
 
-    /// As it is stored, filtered by and printed.
+    /// The name under which it is printed and filtered by.
     pub fn name(self) -> &'static str {
         match self {
-            Reason::Rejected => "rejected",
-            Reason::TooLarge => "too_large",
-            Reason::Expired => "expired",
-            Reason::CorruptRecord => "corrupt_record",
+            DeathReason::Rejected => "rejected",
+            DeathReason::TooLarge => "too_large",
+            DeathReason::Expired => "expired",
+            DeathReason::CorruptRecord => "corrupt_record",
         }
     }
 
@@ -81,63 +82,63 @@ impl Reason {
     }
 }
 
-/// A record that waits, as it was read back.
+/// A waiting record, as it was read back.
 #[derive(Clone, Debug)]
 pub struct Waiting {
-    /// Its row.
+    /// Its number.
     pub id: RecordId,
-    /// Which service it is for.
+    /// What kind of request it is.
     pub signal: Signal,
-    /// The request message.
+    /// The export request.
     pub body: Bytes,
-    /// How many spans it holds.
+    /// Spans in it; 0 for metrics and logs.
     pub spans: u32,
     /// When it was received, nanoseconds since the Unix epoch.
     pub received: u64,
 }
 
-/// What is to be read of what waits: the records of one signal for one destination, oldest first.
+/// Which waiting records to read: those of one signal for one destination, oldest first.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     /// Component name.
     pub destination: Arc<str>,
-    /// Which service they are for.
+    /// What kind of requests they are.
     pub signal: Signal,
-    /// Rows after this one.
+    /// Only rows after this one.
     pub after: Option<RecordId>,
-    /// Rows up to this one.
+    /// Only rows up to this one.
     pub until: Option<RecordId>,
-    /// So many bytes of bodies, but at least one record.
+    /// No more bytes of bodies than this, but at least one record.
     pub max_bytes: usize,
 }
 
-/// The next part of what waits, as it was read back.
+/// The next part of the waiting records.
 #[derive(Clone, Debug, Default)]
 pub struct Portion {
     /// Oldest first.
     pub waiting: Vec<Waiting>,
-    /// What was found damaged on the way, and is a dead letter now.
+    /// Records that were found damaged, and are dead letters now.
     pub damaged: Count,
-    /// The last row that was looked at, whatever it was: up to it there is nothing else to be found.
+    /// The last row that was read, whatever it was: up to it there is nothing more to find.
     pub seen: Option<RecordId>,
 }
 
 /// A dead letter without its body, as it was read back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter {
-    /// Its row.
+    /// Its number.
     pub id: RecordId,
     /// Component name.
     pub destination: String,
-    /// Which service it was for.
+    /// What kind of request it is.
     pub signal: Signal,
-    /// How many spans it holds.
+    /// Spans in it; 0 for metrics and logs.
     pub spans: u32,
     /// Bytes of its body.
     pub bytes: u64,
     /// When it was received, nanoseconds since the Unix epoch.
     pub received: u64,
-    /// Why it is here.
+    /// Why it is a dead letter.
     pub death: Death,
 }
 
@@ -148,42 +149,64 @@ pub struct Count {
     pub records: u64,
     /// Spans in them (traces only).
     pub spans: u64,
-    /// How many of the rows are requests of metrics or logs.
+    /// Rows that are requests of metrics or logs.
     pub requests: u64,
     /// Bytes of their bodies.
     pub bytes: u64,
 }
 
-/// What is kept for one destination.
+impl Count {
+    /// Of one record with `spans` (traces only) and a body of `bytes`.
+    pub(crate) fn of_one(signal: Signal, spans: u32, bytes: u64) -> Self {
+        let traces = signal == Signal::Traces;
+        Count { records: 1, spans: if traces { spans.into() } else { 0 }, requests: u64::from(!traces), bytes }
+    }
+
+    pub(crate) fn add(&mut self, other: Count) {
+        self.records += other.records;
+        self.spans += other.spans;
+        self.requests += other.requests;
+        self.bytes += other.bytes;
+    }
+
+    pub(super) fn subtract(&mut self, other: Count) {
+        self.records = self.records.saturating_sub(other.records);
+        self.spans = self.spans.saturating_sub(other.spans);
+        self.requests = self.requests.saturating_sub(other.requests);
+        self.bytes = self.bytes.saturating_sub(other.bytes);
+    }
+}
+
+/// What is stored for one destination.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
     /// What waits to be sent.
     pub waiting: Count,
     /// Dead letters.
     pub dead: Count,
-    /// Dead letters that an operator purged, since the store was made; `bytes` is 0.
+    /// Dead letters that operators purged since the store was created; `bytes` is 0.
     pub discarded: Count,
     /// When the oldest waiting record was received, nanoseconds since the Unix epoch.
     pub oldest: Option<u64>,
 }
 
-/// Which dead letters are meant. Everything that is given must hold.
+/// Selects dead letters: those to which everything given here applies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// These rows.
+    /// One of these rows; empty: any.
     pub ids: Vec<RecordId>,
-    /// Rows after this one, to go on where a part of the answer ended.
+    /// A row after this one, to continue after a part of the answer.
     pub after: Option<RecordId>,
-    /// One of their chains.
+    /// One of its chains.
     pub chain: Option<String>,
-    /// Their reason.
-    pub reason: Option<Reason>,
-    /// Their destination.
+    /// Its reason.
+    pub reason: Option<DeathReason>,
+    /// Its destination.
     pub destination: Option<String>,
-    /// Died (`Death::last`) at or after, nanoseconds since the Unix epoch.
+    /// Its last attempt was at this time or later, nanoseconds since the Unix epoch.
     pub since: Option<u64>,
-    /// Died before.
+    /// Its last attempt was before this time.
     pub until: Option<u64>,
-    /// No more than so many, the oldest first.
+    /// No more than this many, the oldest first.
     pub limit: Option<u64>,
 }

@@ -1,31 +1,29 @@
-//! Which dead letters a filter means.
+//! Finds the dead letters that match a filter.
 
 use bytes::Bytes;
 use rusqlite::Connection;
 
-use crate::store::fault::Fault;
-use crate::store::frame::{Head, State};
-use crate::store::record::{Filter, Letter, Reason, RecordId};
-use crate::store::scan::blob;
+use crate::store::file_error::FileError;
+use crate::store::frame::{Head, RowState};
+use crate::store::record::{DeathReason, Filter, Letter, RecordId};
+use crate::store::scan::{blob, sound_head};
 
-/// Calls `visit` for each dead letter that `filter` means, oldest first, with its head as it is stored.
+/// Calls `visit` for each dead letter that matches `filter`, oldest first, with its head, decoded and as it is stored.
 pub(super) fn select(
     connection: &Connection,
     filter: &Filter,
-    mut visit: impl FnMut(Head, &[u8]) -> Result<(), Fault>,
-) -> Result<(), Fault> {
+    mut visit: impl FnMut(Head, &[u8]) -> Result<(), FileError>,
+) -> Result<(), FileError> {
     let mut left = filter.limit.unwrap_or(u64::MAX);
     let mut offer = |row: &rusqlite::Row<'_>| {
         let id = RecordId(row.get(0)?);
         let bytes = blob(row, 1)?;
-        let head = Head::sound(bytes)
-            .filter(|head| head.id == id)
-            .ok_or_else(|| Fault::Damaged(format!("the head of record {} is not what was written", id.0)))?;
-        if left > 0 && means(filter, &head) {
+        let head = sound_head(id, bytes)?;
+        if left > 0 && is_selected(filter, &head) {
             left -= 1;
             visit(head, bytes)?;
         }
-        Ok::<_, Fault>(left > 0)
+        Ok::<_, FileError>(left > 0)
     };
     if filter.ids.is_empty() {
         let mut statement = connection.prepare("SELECT id, head FROM records WHERE id > ?1 ORDER BY id")?;
@@ -52,8 +50,8 @@ pub(super) fn select(
     Ok(())
 }
 
-/// The dead letters themselves.
-pub(super) fn letters(connection: &Connection, filter: &Filter) -> Result<Vec<Letter>, Fault> {
+/// The dead letters that match `filter`, oldest first.
+pub(super) fn letters(connection: &Connection, filter: &Filter) -> Result<Vec<Letter>, FileError> {
     let mut letters = Vec::new();
     select(connection, filter, |head, _| {
         letters.extend(head.into_letter());
@@ -62,9 +60,12 @@ pub(super) fn letters(connection: &Connection, filter: &Filter) -> Result<Vec<Le
     Ok(letters)
 }
 
-/// One dead letter and its body; the body of a `corrupt_record` is what the disk gives. The third part says what is wrong with
-/// that of another: then it has to become one.
-pub(super) fn letter(connection: &Connection, id: RecordId) -> Result<Option<(Letter, Bytes, Option<String>)>, Fault> {
+/// One dead letter and its body. The third part says what is wrong with the body, if it is not what was written and the letter is
+/// not a `corrupt_record` yet.
+pub(super) fn letter(
+    connection: &Connection,
+    id: RecordId,
+) -> Result<Option<(Letter, Bytes, Option<String>)>, FileError> {
     let mut found = None;
     select(connection, &Filter { ids: vec![id], ..Filter::default() }, |head, _| {
         found = Some(head);
@@ -76,16 +77,16 @@ pub(super) fn letter(connection: &Connection, id: RecordId) -> Result<Option<(Le
     // Purged or finished in between.
     let Some(row) = rows.next()? else { return Ok(None) };
     let body = Bytes::copy_from_slice(blob(row, 0)?);
-    let known = head.death.as_ref().is_some_and(|death| death.reason == Reason::CorruptRecord);
-    let wrong = (!known && !head.vouches_for(&body)).then(|| what_is_wrong(&head, &body));
+    let is_marked = head.death.as_ref().is_some_and(|death| death.reason == DeathReason::CorruptRecord);
+    let wrong = (!is_marked && !head.matches(&body)).then(|| what_is_wrong(&head, &body));
     Ok(head.into_letter().map(|letter| (letter, body, wrong)))
 }
 
-/// For whoever reads the dead letter.
+/// The message of a `corrupt_record`.
 pub(super) fn what_is_wrong(head: &Head, body: &[u8]) -> String {
     format!(
-        "the body read back from the disk is not what was written: {} bytes with CRC32C {:08x}, written were {} bytes with \
-         {:08x}",
+        "the disk did not return the body that was written: it returned {} bytes with CRC32C {:08x}, written were {} bytes \
+         with {:08x}",
         body.len(),
         crc32c::crc32c(body),
         head.body_len,
@@ -93,10 +94,10 @@ pub(super) fn what_is_wrong(head: &Head, body: &[u8]) -> String {
     )
 }
 
-fn means(filter: &Filter, head: &Head) -> bool {
+fn is_selected(filter: &Filter, head: &Head) -> bool {
     let Filter { ids: _, after, chain, reason, destination, since, until, limit: _ } = filter;
     let Some(death) = &head.death else { return false };
-    head.state == State::Dead
+    head.state == RowState::Dead
         && after.is_none_or(|after| head.id > after)
         && chain.as_ref().is_none_or(|chain| death.chains.contains(chain))
         && reason.is_none_or(|reason| death.reason == reason)

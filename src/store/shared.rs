@@ -7,86 +7,88 @@ use std::sync::{Mutex, MutexGuard};
 use rusqlite::Connection;
 
 use crate::lock::lock;
-use crate::store::books::Books;
-use crate::store::fault::Fault;
-use crate::store::{NotKept, Settings, StoreStatus, file};
+use crate::store::error::NotKept;
+use crate::store::file;
+use crate::store::file_error::FileError;
+use crate::store::settings::{StoreSettings, StoreStatus};
+use crate::store::usage::Usage;
 
-/// What the threads of a store share. Its locks are held for moments, except those of the connections, which are held while
-/// one reads; the writer takes these only to replace the file or to close it.
+/// What the threads of a store share. Its locks are held briefly, except those of the connections, which are held while one
+/// reads; the writer takes those only to replace the file or to close it.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) settings: Settings,
-    books: Mutex<Books>,
-    health: Mutex<Health>,
-    /// Counts the files that were opened: who found something wrong says in which.
+    pub(super) settings: StoreSettings,
+    usage: Mutex<Usage>,
+    health: Mutex<WriterHealth>,
+    /// Counts the files that were opened, so that a report of damage says which one it means.
     generation: AtomicU64,
     closed: AtomicBool,
-    /// The connection of the reading thread.
-    pub(super) backlog: Reader,
-    /// The connection of those who ask for dead letters.
-    pub(super) letters: Reader,
+    /// The connection of the thread that reads the backlog.
+    pub(super) backlog: ReadConnection,
+    /// The connection of the threads that ask for dead letters.
+    pub(super) letters: ReadConnection,
 }
 
-/// A connection that only reads, opened when it is needed.
+/// A connection that only reads, opened when it is first used.
 #[derive(Debug, Default)]
-pub(super) struct Reader(Mutex<Option<Connection>>);
+pub(super) struct ReadConnection(Mutex<Option<Connection>>);
 
-/// How the store is, as the writer knows it.
+/// How writing goes.
 #[derive(Debug, Default)]
-pub(super) struct Health {
-    /// What the last attempt to write came to, if it failed.
-    pub(super) fault: Option<NotKept>,
-    /// What the last record that found no room would have needed.
-    pub(super) wanted: Option<u64>,
-    /// How much of the disk would have had to be free for the last record for which it was not.
-    pub(super) floor: Option<u64>,
+pub(super) struct WriterHealth {
+    /// Why the last attempt to write failed, if it did.
+    pub(super) error: Option<NotKept>,
+    /// Bytes that the last records refused for `max_bytes` would have taken.
+    pub(super) refused_bytes: Option<u64>,
+    /// Bytes that would have had to be free on the disk for the last records refused for that.
+    pub(super) needed_free_bytes: Option<u64>,
     pub(super) free_bytes: u64,
     pub(super) set_aside: Vec<PathBuf>,
 }
 
-/// Why nothing could be read.
+/// Why a read failed.
 #[derive(Debug)]
 pub(super) enum NotRead {
     Closed,
-    /// The file is damaged: of which generation it is, and how.
+    /// The file is damaged: its generation, and how.
     Damaged(u64, String),
     Disk(String),
 }
 
 impl Shared {
-    pub(super) fn new(settings: Settings, books: Books, health: Health) -> Self {
+    pub(super) fn new(settings: StoreSettings, usage: Usage, health: WriterHealth) -> Self {
         Shared {
             settings,
-            books: Mutex::new(books),
+            usage: Mutex::new(usage),
             health: Mutex::new(health),
             generation: AtomicU64::new(0),
             closed: AtomicBool::new(false),
-            backlog: Reader::default(),
-            letters: Reader::default(),
+            backlog: ReadConnection::default(),
+            letters: ReadConnection::default(),
         }
     }
 
-    pub(super) fn books(&self) -> MutexGuard<'_, Books> {
-        lock(&self.books)
+    pub(super) fn usage(&self) -> MutexGuard<'_, Usage> {
+        lock(&self.usage)
     }
 
-    pub(super) fn health(&self) -> MutexGuard<'_, Health> {
+    pub(super) fn health(&self) -> MutexGuard<'_, WriterHealth> {
         lock(&self.health)
     }
 
     pub(super) fn status(&self) -> StoreStatus {
-        let used = self.books().used();
-        let Settings { directory: _, max_bytes, min_free_bytes } = self.settings;
+        let used = self.usage().used();
+        let StoreSettings { directory: _, max_bytes, min_free_bytes } = self.settings;
         let health = self.health();
         let refusing = if self.is_closed() {
             Some(NotKept::Closed)
-        } else if health.fault.is_some() {
-            health.fault.clone()
-        } else if health.free_bytes < min_free_bytes.max(health.floor.unwrap_or(0)) {
+        } else if health.error.is_some() {
+            health.error.clone()
+        } else if health.free_bytes < min_free_bytes.max(health.needed_free_bytes.unwrap_or(0)) {
             Some(NotKept::DiskFull)
         } else {
-            // By itself over when room was made for what was refused.
-            health.wanted.filter(|wanted| used + wanted > max_bytes).map(|_| NotKept::Full)
+            // Ends by itself once there is room for what was refused.
+            health.refused_bytes.filter(|refused| used + refused > max_bytes).map(|_| NotKept::Full)
         };
         StoreStatus {
             used_bytes: used,
@@ -101,8 +103,8 @@ impl Shared {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Lets nobody read, closes what is open for it, and calls `change`, after which it is another file.
-    pub(super) fn alone<T>(&self, change: impl FnOnce() -> T) -> T {
+    /// Keeps readers out, closes their connections, and calls `change`, which may replace the file.
+    pub(super) fn exclusive<T>(&self, change: impl FnOnce() -> T) -> T {
         let (mut backlog, mut letters) = (lock(&self.backlog.0), lock(&self.letters.0));
         (*backlog, *letters) = (None, None);
         let changed = change();
@@ -114,7 +116,7 @@ impl Shared {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// From now on nobody opens the file.
+    /// From now on no reader opens the file.
     pub(super) fn set_closed(&self) {
         self.closed.store(true, Ordering::Release);
     }
@@ -122,8 +124,8 @@ impl Shared {
     /// Reads with `reader`'s connection.
     pub(super) fn read<T>(
         &self,
-        reader: &Reader,
-        read: impl FnOnce(&Connection) -> Result<T, Fault>,
+        reader: &ReadConnection,
+        read: impl FnOnce(&Connection) -> Result<T, FileError>,
     ) -> Result<T, NotRead> {
         let mut slot = lock(&reader.0);
         if self.is_closed() {
@@ -134,10 +136,10 @@ impl Shared {
             None => file::connect_reader(&file::path(&self.settings.directory))
                 .and_then(|connection| read(slot.insert(connection))),
         };
-        outcome.map_err(|fault| match fault {
+        outcome.map_err(|error| match error {
             // The generation cannot change while the slot is held.
-            Fault::Damaged(text) => NotRead::Damaged(self.generation(), text),
-            fault => NotRead::Disk(fault.to_string()),
+            FileError::Damaged(text) => NotRead::Damaged(self.generation(), text),
+            error => NotRead::Disk(error.to_string()),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 use crate::dlq_support::{Room, SECOND, letter, mode, tagged, texts};
-use chainspan::store::{NewRecord, Reason};
+use chainspan::store::{DeathReason, NewRecord};
 use serde_json::json;
 
 /// Nobody is there.
@@ -18,11 +18,11 @@ fn three() -> (Room, Vec<i64>) {
     let room = Room::new(NOWHERE.into());
     let other = NewRecord {
         destination: "otlp/old".into(),
-        ..letter(vec![tagged("process task", "10")], Reason::Expired, THEN + 20 * SECOND)
+        ..letter(vec![tagged("process task", "10")], DeathReason::Expired, THEN + 20 * SECOND)
     };
     let ids = room.bury(vec![
-        letter(vec![tagged("submit_tx", "8453"), tagged("process task", "1")], Reason::Rejected, THEN),
-        letter(vec![tagged("verify", "8453")], Reason::TooLarge, THEN + 10 * SECOND),
+        letter(vec![tagged("submit_tx", "8453"), tagged("process task", "1")], DeathReason::Rejected, THEN),
+        letter(vec![tagged("verify", "8453")], DeathReason::TooLarge, THEN + 10 * SECOND),
         other,
     ]);
     (room, ids)
@@ -81,8 +81,8 @@ fn filters_choose() {
 #[test]
 fn long_lists_are_complete() {
     let room = Room::new(NOWHERE.into());
-    let ids =
-        room.bury((0..1_234).map(|n| letter(vec![tagged("submit_tx", "1")], Reason::Rejected, THEN + n)).collect());
+    let ids = room
+        .bury((0..1_234).map(|n| letter(vec![tagged("submit_tx", "1")], DeathReason::Rejected, THEN + n)).collect());
     assert_eq!(room.listed(&[]), ids);
     assert_eq!(room.listed(&["--limit", "777"]), ids[..777]);
 }
@@ -128,7 +128,7 @@ fn show_is_readable() {
 #[test]
 fn a_damaged_body_is_shown_as_such() {
     let room = Room::new(NOWHERE.into());
-    let whole = letter(vec![tagged("submit_tx", "1")], Reason::CorruptRecord, THEN);
+    let whole = letter(vec![tagged("submit_tx", "1")], DeathReason::CorruptRecord, THEN);
     let damaged = NewRecord { body: whole.body.slice(..whole.body.len() - 3), ..whole };
     let ids = room.bury(vec![damaged]);
     let text = room.say(&["show", &ids[0].to_string()]);
@@ -181,7 +181,7 @@ fn purge_asks_and_counts() {
 fn replay_is_careful() {
     let (room, ids) = three();
     let many = vec![tagged("submit_tx", "5"); 1_001];
-    let many = room.bury(vec![letter(many, Reason::Rejected, THEN + 30 * SECOND)]);
+    let many = room.bury(vec![letter(many, DeathReason::Rejected, THEN + 30 * SECOND)]);
     let plan = room.json(&["replay", "--dry-run", "--json"]);
     assert_eq!(plan["meant"], json!({"letters": 3, "spans": 1_004, "requests": 0}));
     assert_eq!(room.say(&["replay", "--dry-run", "--chain", "1"]), "1 dead letter, 2 spans would be sent again\n");
@@ -205,7 +205,7 @@ fn replay_is_careful() {
 #[test]
 fn replay_goes_on_after_a_crash() {
     let room = Room::new(NOWHERE.into());
-    let letters = (0..200).map(|n| letter(vec![tagged("submit_tx", "1")], Reason::Rejected, THEN + n)).collect();
+    let letters = (0..200).map(|n| letter(vec![tagged("submit_tx", "1")], DeathReason::Rejected, THEN + n)).collect();
     let ids = room.bury(letters);
     let mut slow = room.command(&["replay", "--rate", "40"]).stderr(Stdio::piped()).spawn().expect("the binary runs");
     let mut said = String::new();

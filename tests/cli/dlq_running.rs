@@ -10,7 +10,7 @@ use crate::common::fault::{Act, Fault};
 use crate::common::front_door::{eventually, export};
 use crate::common::otlp::{trace_client, traces};
 use crate::dlq_support::{Room, SECOND, letter, mode, tagged, texts};
-use chainspan::store::Reason;
+use chainspan::store::DeathReason;
 use tonic::Code;
 
 /// 2009-02-13T23:31:30Z.
@@ -40,8 +40,8 @@ async fn the_socket_answers_as_the_store_does() {
     let fault = Fault::start().await;
     let room = Room::new(fault.address());
     let ids = room.bury(vec![
-        letter(vec![tagged("submit_tx", "8453")], Reason::Rejected, THEN),
-        letter(vec![tagged("process task", "1"); 3], Reason::Expired, THEN + SECOND),
+        letter(vec![tagged("submit_tx", "8453")], DeathReason::Rejected, THEN),
+        letter(vec![tagged("process task", "1"); 3], DeathReason::Expired, THEN + SECOND),
     ]);
     let shown = ids[1].to_string();
     let questions: [&[&str]; 3] =
@@ -98,7 +98,7 @@ fn a_path_that_is_too_long_for_a_socket_is_told() {
 async fn a_socket_that_a_crash_left_is_replaced() {
     let fault = Fault::start().await;
     let room = Room::new(fault.address());
-    let ids = room.bury(vec![letter(vec![tagged("submit_tx", "8453")], Reason::Rejected, THEN)]);
+    let ids = room.bury(vec![letter(vec![tagged("submit_tx", "8453")], DeathReason::Rejected, THEN)]);
     let mut chainspan = Chainspan::start(&room.yaml);
     chainspan.signal("KILL");
     chainspan.ended();
@@ -142,7 +142,7 @@ async fn what_is_refused_again_is_buried_again() {
     let fault = Fault::start().await;
     fault.always(Act::Refuse(Code::InvalidArgument, "still bad", None));
     let room = Room::new(fault.address());
-    room.bury((0..5).map(|n| letter(vec![tagged("submit_tx", "1")], Reason::Rejected, THEN + n)).collect());
+    room.bury((0..5).map(|n| letter(vec![tagged("submit_tx", "1")], DeathReason::Rejected, THEN + n)).collect());
     let chainspan = Chainspan::start(&room.yaml);
     room.say(&["replay", "--rate", "0"]);
     eventually("all dead again", || spans(&chainspan, "dead") == 5 && spans(&chainspan, "in_flight") == 0).await;
@@ -160,8 +160,8 @@ async fn what_is_purged_stays_in_the_books() {
     let fault = Fault::start().await;
     let room = Room::new(fault.address());
     let ids = room.bury(vec![
-        letter(vec![tagged("submit_tx", "8453"); 5], Reason::Rejected, THEN),
-        letter(vec![tagged("process task", "1"); 2], Reason::Expired, THEN + SECOND),
+        letter(vec![tagged("submit_tx", "8453"); 5], DeathReason::Rejected, THEN),
+        letter(vec![tagged("process task", "1"); 2], DeathReason::Expired, THEN + SECOND),
     ]);
     let mut chainspan = Chainspan::start(&room.yaml);
     assert_eq!((spans(&chainspan, "dead"), spans(&chainspan, "discarded")), (7, 0));
@@ -183,7 +183,7 @@ async fn what_is_purged_stays_in_the_books() {
 async fn a_replay_whose_client_dies_stops_and_goes_on_later() {
     let fault = Fault::start().await;
     let room = Room::new(fault.address());
-    room.bury((0..100).map(|n| letter(vec![tagged("submit_tx", "1")], Reason::Rejected, THEN + n)).collect());
+    room.bury((0..100).map(|n| letter(vec![tagged("submit_tx", "1")], DeathReason::Rejected, THEN + n)).collect());
     let chainspan = Chainspan::start(&room.yaml);
     let mut slow = room.command(&["replay", "--rate", "8"]).stderr(Stdio::piped()).spawn().expect("the binary runs");
     let mut said = String::new();
@@ -214,7 +214,7 @@ async fn a_replay_whose_client_dies_stops_and_goes_on_later() {
 async fn health_answers_while_the_store_recovers() {
     let fault = Fault::start().await;
     let room = Room::new(fault.address());
-    room.bury(vec![letter(vec![tagged("submit_tx", "1")], Reason::Rejected, THEN)]);
+    room.bury(vec![letter(vec![tagged("submit_tx", "1")], DeathReason::Rejected, THEN)]);
     let hold = || {
         let holder = rusqlite::Connection::open(room.store().join("spill.db")).expect("opened");
         holder.pragma_update(None, "locking_mode", "EXCLUSIVE").expect("set");

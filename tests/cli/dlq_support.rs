@@ -10,7 +10,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use chainspan::delivery::{Signal, describe};
-use chainspan::store::{Death, NewRecord, Reason, RecordId, Settings, Store};
+use chainspan::store::{Death, DeathReason, NewRecord, RecordId, Store, StoreSettings};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use serde_json::Value;
@@ -63,7 +63,7 @@ service:
 
     /// Opens the store in this process.
     pub fn open(&self) -> Store {
-        let settings = Settings { directory: self.store(), max_bytes: 64 << 20, min_free_bytes: 1 << 20 };
+        let settings = StoreSettings { directory: self.store(), max_bytes: 64 << 20, min_free_bytes: 1 << 20 };
         Store::open(settings).expect("nobody else has it")
     }
 
@@ -122,7 +122,7 @@ pub fn tagged(name: &str, chain: &str) -> Span {
 }
 
 /// A dead letter of otlp/datadog with `spans`, that died at `last`.
-pub fn letter(spans: Vec<Span>, reason: Reason, last: u64) -> NewRecord {
+pub fn letter(spans: Vec<Span>, reason: DeathReason, last: u64) -> NewRecord {
     let count = spans.len() as u32;
     let body = traces("gateway", spans).encode_to_vec();
     let about = describe(Signal::Traces, &body);

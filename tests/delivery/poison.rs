@@ -9,7 +9,7 @@ use crate::support::{
 };
 use chainspan::config;
 use chainspan::delivery::{BreakerState, Destination, Moved, Parcel, Signal, Undelivered};
-use chainspan::store::{Filter, Reason, Store};
+use chainspan::store::{DeathReason, Filter, Store};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
@@ -94,7 +94,7 @@ async fn one_poison_span_becomes_a_dead_letter_and_all_others_are_delivered() {
         let letter = letters(&store).remove(0);
         assert_eq!((letter.spans, letter.destination.as_str()), (1, "otlp/test"));
         let death = letter.death;
-        assert_eq!((death.reason, death.message.as_str()), (Reason::Rejected, "poison"));
+        assert_eq!((death.reason, death.message.as_str()), (DeathReason::Rejected, "poison"));
         assert_eq!(death.code, format!("{:?}", code).chars().fold(String::new(), snake), "{code:?}");
         assert_eq!(death.chains, ["8453"]);
         assert!(death.attempts >= 9 && death.first <= death.last && death.first > 0, "{death:?}");
@@ -226,7 +226,7 @@ async fn a_lower_limit_is_remembered_and_a_span_above_it_is_a_dead_letter() {
     let status = drained(&destination, &store).await;
     assert_eq!((status.spans.delivered, status.spans.dead), (30_000, 1));
     assert_each_once(&fault, 30_000);
-    assert_eq!(letters(&store)[0].death.reason, Reason::TooLarge);
+    assert_eq!(letters(&store)[0].death.reason, DeathReason::TooLarge);
 }
 
 /// Requests of metrics and logs are isolated by what is in them, and counted as requests.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chainspan::config::{self, Compression, Retry, Role, Secret, Signals};
 use chainspan::delivery::{Destination, DestinationStatus, Parcel, Signal};
-use chainspan::store::{Filter, Letter, Settings, Store};
+use chainspan::store::{Filter, Letter, Store, StoreSettings};
 use chainspan::telemetry::Telemetry;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
@@ -122,7 +122,7 @@ pub(crate) fn open(directory: &Path) -> Store {
 
 /// The same, for at most `max_bytes`.
 pub(crate) fn open_with(directory: &Path, max_bytes: u64) -> Store {
-    Store::open(Settings { directory: directory.to_owned(), max_bytes, min_free_bytes: 0 }).expect("a store")
+    Store::open(StoreSettings { directory: directory.to_owned(), max_bytes, min_free_bytes: 0 }).expect("a store")
 }
 
 /// A destination with a store.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::support::*;
-use chainspan::store::{Count, Filter, NewRecord, Reason, RecordId, Store};
+use chainspan::store::{Count, DeathReason, Filter, NewRecord, RecordId, Store};
 use proptest::prelude::*;
 
 /// Steps through bytes that carry something and through empty space: primes, so that no column of a table is always missed.
@@ -89,7 +89,7 @@ fn damage(small: &Small, scratch: &Path, file: &str, at: usize, mask: u8) -> Res
     }
     let mut corrupt = 0;
     for letter in &letters {
-        if letter.death.reason == Reason::CorruptRecord {
+        if letter.death.reason == DeathReason::CorruptRecord {
             corrupt += 1;
             continue;
         }

@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use chainspan::otlp::Signal;
-use chainspan::store::{Count, Death, Filter, NewRecord, Reason, RecordId, Store};
+use chainspan::store::{Count, Death, DeathReason, Filter, NewRecord, RecordId, Store};
 
 /// Four letters that differ in everything a filter looks at, and one record that waits.
 fn mixed(store: &Store) -> Vec<NewRecord> {
@@ -11,11 +11,11 @@ fn mixed(store: &Store) -> Vec<NewRecord> {
         dead(seed, 100, Death { reason, chains, last, ..death() })
     };
     let records = vec![
-        letter(1, Reason::Rejected, &["eip155:1"], 10),
+        letter(1, DeathReason::Rejected, &["eip155:1"], 10),
         record(2, 100),
-        NewRecord { destination: JAEGER.into(), ..letter(3, Reason::TooLarge, &["eip155:1", "eip155:10"], 20) },
-        letter(4, Reason::Expired, &["eip155:10"], 30),
-        NewRecord { signal: Signal::Logs, spans: 0, ..letter(5, Reason::Rejected, &[], 40) },
+        NewRecord { destination: JAEGER.into(), ..letter(3, DeathReason::TooLarge, &["eip155:1", "eip155:10"], 20) },
+        letter(4, DeathReason::Expired, &["eip155:10"], 30),
+        NewRecord { signal: Signal::Logs, spans: 0, ..letter(5, DeathReason::Rejected, &[], 40) },
     ];
     put(store, records.clone()).expect("kept");
     records
@@ -39,8 +39,8 @@ fn every_filter_finds_what_it_means() {
         (chain("eip155:1"), vec![1, 3]),
         (chain("eip155:10"), vec![3, 4]),
         (chain("eip155"), vec![]),
-        (Filter { reason: Some(Reason::Rejected), ..all.clone() }, vec![1, 5]),
-        (Filter { reason: Some(Reason::CorruptRecord), ..all.clone() }, vec![]),
+        (Filter { reason: Some(DeathReason::Rejected), ..all.clone() }, vec![1, 5]),
+        (Filter { reason: Some(DeathReason::CorruptRecord), ..all.clone() }, vec![]),
         (Filter { destination: Some(JAEGER.to_owned()), ..all.clone() }, vec![3]),
         (Filter { since: Some(20), ..all.clone() }, vec![3, 4, 5]),
         (Filter { until: Some(20), ..all.clone() }, vec![1]),
@@ -99,7 +99,7 @@ fn purged_letters_are_counted_as_discarded() {
     let directory = tempfile::tempdir().expect("directory");
     let store = open(directory.path());
     let records = mixed(&store);
-    let first = Filter { reason: Some(Reason::Expired), ..Filter::default() };
+    let first = Filter { reason: Some(DeathReason::Expired), ..Filter::default() };
     assert_eq!(store.purge(&first).expect("purged"), [(DATADOG.to_owned(), traces([&records[3]]))]);
     let limited = Filter { destination: Some(DATADOG.to_owned()), limit: Some(1), ..Filter::default() };
     assert_eq!(store.purge(&limited).expect("purged"), [(DATADOG.to_owned(), traces([&records[0]]))]);

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::*;
-use chainspan::store::{Filter, NotKept, Settings, Store};
+use chainspan::store::{Filter, NotKept, Store, StoreSettings};
 
 fn limited(directory: &Path, max_bytes: u64, min_free_bytes: u64) -> Store {
-    Store::open(Settings { directory: directory.to_owned(), max_bytes, min_free_bytes }).expect("open")
+    Store::open(StoreSettings { directory: directory.to_owned(), max_bytes, min_free_bytes }).expect("open")
 }
 
 /// A put that does not fit is refused as a whole; the status says so until there is room again, and then it fits.

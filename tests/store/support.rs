@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chainspan::otlp::Signal;
 use chainspan::store::{
-    Count, Death, Kept, NewRecord, NotKept, Portion, Reason, RecordId, Settings, Store, StoreError, Waiting, Wanted,
+    Count, Death, DeathReason, Kept, NewRecord, NotKept, Portion, RecordId, Store, StoreError, StoreSettings, Waiting,
+    Wanted,
 };
 
 /// Longer than any disk takes; only a hang reaches it.
@@ -19,8 +20,8 @@ const LONG: Duration = Duration::from_secs(120);
 pub(crate) const DATADOG: &str = "otlp/datadog";
 pub(crate) const JAEGER: &str = "otlp/jaeger";
 
-pub(crate) fn settings(directory: &Path) -> Settings {
-    Settings { directory: directory.to_owned(), max_bytes: 1 << 30, min_free_bytes: 0 }
+pub(crate) fn settings(directory: &Path) -> StoreSettings {
+    StoreSettings { directory: directory.to_owned(), max_bytes: 1 << 30, min_free_bytes: 0 }
 }
 
 pub(crate) fn open(directory: &Path) -> Store {
@@ -50,7 +51,7 @@ pub(crate) fn dead(seed: u64, length: usize, death: Death) -> NewRecord {
 
 pub(crate) fn death() -> Death {
     Death {
-        reason: Reason::Rejected,
+        reason: DeathReason::Rejected,
         code: "INVALID_ARGUMENT".to_owned(),
         message: "the span has no name".to_owned(),
         attempts: 3,

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::torture_support::tmpfs::Tmpfs;
 use chainspan::otlp::Signal;
-use chainspan::store::{NewRecord, NotKept, RecordId, Settings, Store};
+use chainspan::store::{NewRecord, NotKept, RecordId, Store, StoreSettings};
 
 fn open(directory: &Path) -> Store {
-    let settings = Settings { directory: directory.to_owned(), max_bytes: 1 << 40, min_free_bytes: 0 };
+    let settings = StoreSettings { directory: directory.to_owned(), max_bytes: 1 << 40, min_free_bytes: 0 };
     Store::open(settings).expect("a store can be opened on a full disk")
 }
 

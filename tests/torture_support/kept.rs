@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
 use chainspan::otlp::Signal;
-use chainspan::store::{Filter, Letter, RecordId, Settings, Store, Wanted};
+use chainspan::store::{Filter, Letter, RecordId, Store, StoreSettings, Wanted};
 use serde_json::Value;
 
 use super::numbers;
@@ -44,7 +44,7 @@ impl Contents {
 /// Reads the store in `directory`, whose process must have ended. Waits for the lock, for a killed process may be gone a
 /// moment before its locks are.
 pub fn contents(directory: &Path, destination: &str) -> anyhow::Result<Contents> {
-    let settings = Settings { directory: directory.to_owned(), max_bytes: 1 << 40, min_free_bytes: 0 };
+    let settings = StoreSettings { directory: directory.to_owned(), max_bytes: 1 << 40, min_free_bytes: 0 };
     let store = Store::open(settings).context("the store cannot be opened")?;
     let read = read(&store, destination);
     store.close();

@@ -3,7 +3,7 @@
 use tonic::Status;
 
 use super::api;
-use crate::store::{Count, Filter, Letter, Reason, RecordId, StoreError};
+use crate::store::{Count, DeathReason, Filter, Letter, RecordId, StoreError};
 
 impl From<Letter> for api::Letter {
     fn from(letter: Letter) -> Self {
@@ -43,9 +43,10 @@ pub(super) fn filter(filter: Option<api::Filter>) -> Result<Filter, Status> {
         filter.unwrap_or_default();
     let reason = match reason {
         None => None,
-        Some(name) => {
-            Some(Reason::parse(&name).ok_or_else(|| Status::invalid_argument(format!("there is no reason {name:?}")))?)
-        }
+        Some(name) => Some(
+            DeathReason::parse(&name)
+                .ok_or_else(|| Status::invalid_argument(format!("there is no reason {name:?}")))?,
+        ),
     };
     Ok(Filter {
         ids: ids.into_iter().map(RecordId).collect(),

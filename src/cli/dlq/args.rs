@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::moment;
 use crate::admin::letters::api;
 use crate::chain::ChainId;
-use crate::store::Reason;
+use crate::store::DeathReason;
 
 /// Whose dead letters.
 #[derive(Debug, clap::Args)]
@@ -23,7 +23,7 @@ pub(super) struct Which {
     chain: Option<ChainId>,
     /// rejected, too_large, expired or corrupt_record
     #[arg(long, value_name = "REASON", value_parser = reason)]
-    reason: Option<Reason>,
+    reason: Option<DeathReason>,
     /// Of this exporter: otlp/datadog
     #[arg(long, value_name = "NAME")]
     destination: Option<String>,
@@ -62,7 +62,7 @@ fn chain(text: &str) -> Result<ChainId, String> {
     ChainId::parse(text.as_bytes()).ok_or_else(|| "not a chain id; write a number such as 8453".to_owned())
 }
 
-fn reason(text: &str) -> Result<Reason, String> {
-    let names = Reason::ALL.map(Reason::name).join(", ");
-    Reason::parse(text).ok_or_else(|| format!("there is no such reason; the reasons are {names}"))
+fn reason(text: &str) -> Result<DeathReason, String> {
+    let names = DeathReason::ALL.map(DeathReason::name).join(", ");
+    DeathReason::parse(text).ok_or_else(|| format!("there is no such reason; the reasons are {names}"))
 }

@@ -15,7 +15,7 @@ use crate::admin::letters::api::dead_letters_client::DeadLettersClient;
 use crate::admin::letters::api::dead_letters_server::DeadLettersServer;
 use crate::admin::letters::{self, Api};
 use crate::config::{Config, FileStorage, Role};
-use crate::store::{Settings, Store};
+use crate::store::{Store, StoreSettings};
 
 /// Where dead letters are worked on.
 pub(super) struct Desk {
@@ -82,7 +82,7 @@ fn exists(directory: &Path) -> anyhow::Result<bool> {
 
 fn open(storage: &FileStorage) -> anyhow::Result<Store> {
     let FileStorage { directory, max_bytes, min_free_bytes } = storage.clone();
-    Ok(Store::open(Settings { directory, max_bytes, min_free_bytes })?)
+    Ok(Store::open(StoreSettings { directory, max_bytes, min_free_bytes })?)
 }
 
 fn client(link: Link) -> DeadLettersClient<Link> {

@@ -1,34 +1,35 @@
-//! A new file in the place of a damaged one, such that a process that dies at any moment loses nothing.
+//! Puts a new file in the place of a damaged one, so that a process that dies at any moment loses nothing.
 //!
-//! 1. What can be read is taken over into `spill.db.new`. Until that is done the damaged file is where it was.
-//! 2. `spill.db.new` becomes `spill.db.ready`: from here on the new file is the store, whatever happens.
-//! 3. The damaged file and its log are set aside under a name that says when; `spill.db.ready` becomes `spill.db`.
+//! 1. What can be read is copied into `spill.db.new`. The damaged file stays where it is until that is done.
+//! 2. `spill.db.new` is renamed to `spill.db.ready`: from here on the new file is the store, whatever happens.
+//! 3. The damaged file and its log are renamed to `spill.db.damaged-SECONDS`, and `spill.db.ready` to `spill.db`.
 //!
-//! Whoever opens the store finishes step 3 first, and begins step 1 anew.
+//! Whoever opens the store finishes step 3 if it was interrupted. An interrupted step 1 starts over.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::clock::unix_nano;
-use crate::store::fault::Fault;
-use crate::store::{StoreError, file, lock, salvage};
+use crate::store::error::StoreError;
+use crate::store::file_error::FileError;
+use crate::store::{file, lock, salvage};
 
 const NEW: &str = ".new";
 const READY: &str = ".ready";
 
-/// Replaces the file in `directory` and says where the damaged one is now. No connection to it may be open: SQLite finds the
+/// Replaces the file in `directory` and returns where the damaged one is now. No connection to it may be open: SQLite finds the
 /// log of a file by its name.
 pub(super) fn replace(directory: &Path, why: &str) -> Result<Vec<PathBuf>, StoreError> {
     tracing::error!(
         directory = %directory.display(),
         reason = why,
-        "the store is damaged: what can be read of it is taken over into a new file, and the old one is kept"
+        "the store is damaged: what can be read of it is copied into a new file, and the damaged one is kept"
     );
-    let outcome = build(directory).and_then(|report| Ok((report, finish(directory)?)));
-    let (report, aside) = outcome.map_err(|fault| {
+    let outcome = copy(directory).and_then(|report| Ok((report, finish(directory)?)));
+    let (report, aside) = outcome.map_err(|error| {
         StoreError(format!(
-            "the damaged store in {} cannot be replaced: {fault}; the disk must be writable and have room for a copy",
+            "the damaged store in {} cannot be replaced: {error}; the disk must be writable and have room for a copy",
             directory.display()
         ))
     })?;
@@ -36,13 +37,13 @@ pub(super) fn replace(directory: &Path, why: &str) -> Result<Vec<PathBuf>, Store
         set_aside = ?aside,
         sound = report.sound,
         damaged = report.damaged,
-        "the damaged file was set aside; damaged records are dead letters now (corrupt_record); remove the file when it is \
-         not needed any more"
+        "the damaged file was set aside, and damaged records became dead letters (corrupt_record); delete the file when you \
+         no longer need it"
     );
     Ok(aside)
 }
 
-/// Finishes what an earlier process began. Says what it set aside.
+/// Finishes a replacement that was interrupted. Returns what it set aside.
 pub(super) fn finish(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let file = file::path(directory);
     let ready = file::companion(&file, READY);
@@ -55,7 +56,7 @@ pub(super) fn finish(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(aside)
 }
 
-fn build(directory: &Path) -> Result<salvage::Report, Fault> {
+fn copy(directory: &Path) -> Result<salvage::SalvageReport, FileError> {
     let file = file::path(directory);
     let new = file::companion(&file, NEW);
     for suffix in ["", "-wal", "-shm"] {
@@ -65,7 +66,7 @@ fn build(directory: &Path) -> Result<salvage::Report, Fault> {
     let connection = file::connect(&new)?;
     file::create(&connection)?;
     let report = salvage::take_over(&file, &connection)?;
-    // Its log must be in it before its name changes.
+    // Its log must be empty before its name changes.
     file::empty_log(&connection)?;
     connection.close().map_err(|(_, error)| error)?;
     File::open(&new)?.sync_all()?;
@@ -74,7 +75,7 @@ fn build(directory: &Path) -> Result<salvage::Report, Fault> {
     Ok(report)
 }
 
-/// Gives the file and its log a new name that says when.
+/// Renames the file and its log.
 fn set_aside(file: &Path) -> io::Result<Vec<PathBuf>> {
     let log = file::companion(file, "-wal");
     let seconds = unix_nano() / 1_000_000_000;
@@ -91,7 +92,7 @@ fn set_aside(file: &Path) -> io::Result<Vec<PathBuf>> {
             moved.push(to);
         }
     }
-    // An index of the old log would be taken for one of the new.
+    // The index of the old log would be taken for that of the new one.
     remove(&file::companion(file, "-shm"))?;
     Ok(moved)
 }
