@@ -15,7 +15,7 @@ use bytes::Bytes;
 use chainspan::config;
 use chainspan::delivery::Signal;
 use chainspan::pipeline::{Budget, Parts, Pipeline};
-use chainspan::red::{Red, Settings};
+use chainspan::red::{Red, RedSettings};
 use chainspan::telemetry::Telemetry;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -36,14 +36,14 @@ fn pipeline() -> Pipeline {
     let text = include_str!("../collector-config.yaml");
     let config = config::parse(text, "collector-config.yaml", &|_| None).expect("the configuration that is shipped");
     let gateway = config.gateway.as_ref().expect("it measures");
-    let red = Red::new(Settings {
+    let red = Red::new(RedSettings {
         namespace: gateway.namespace.clone(),
         dimensions: gateway.dimensions.clone(),
         chains: gateway.chains.keys().copied().collect(),
         max_chains: gateway.max_chains,
         max_series: gateway.max_series,
         committers: 2,
-        ..Settings::default()
+        ..RedSettings::default()
     });
     Pipeline::new(Parts {
         budget: Budget::new(1 << 30),

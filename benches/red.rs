@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use chainspan::chain::ChainId;
 use chainspan::gateway::{Measured, Operation, OutcomeClass};
-use chainspan::red::{Dims, Observation, Red, Settings, Stage};
+use chainspan::red::{Dims, Observation, Red, RedSettings, Stage};
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime};
 
 const SPANS: usize = 512;
@@ -56,14 +56,14 @@ fn stages(chains: u64, services: u64, before: u64) -> Vec<Stage> {
 }
 
 fn red() -> Red {
-    Red::new(Settings {
+    Red::new(RedSettings {
         namespace: "avs.gateway".to_owned(),
         dimensions: vec!["service.name".to_owned()],
         chains: Default::default(),
         max_chains: 64,
         max_series: 8_192,
         committers: 2,
-        ..Settings::default()
+        ..RedSettings::default()
     })
 }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use chainspan::chain::ChainId;
 use chainspan::export::prometheus::{Format, render_as};
 use chainspan::gateway::{Detail, Measured, Operation, OutcomeClass};
-use chainspan::red::{Call, Dims, Observation, Red, Settings, SpanKind, Stage, StatusCode};
+use chainspan::red::{Call, Dims, Observation, Red, RedSettings, SpanKind, Stage, StatusCode};
 
 const SPANS: usize = 512;
 const CHAINS: u64 = 64;
@@ -77,13 +77,13 @@ fn calls() -> Vec<Stage> {
 }
 
 fn red(span_metrics: bool) -> Red {
-    Red::new(Settings {
+    Red::new(RedSettings {
         dimensions: vec!["service.name".to_owned()],
         max_series: 32_768,
         span_metrics,
         committers: 2,
         start_unix_nano: NOW,
-        ..Settings::default()
+        ..RedSettings::default()
     })
 }
 

@@ -300,8 +300,8 @@ async fn bind_if(
     }
 }
 
-fn red_settings(gateway: &Gateway) -> red::Settings {
-    red::Settings {
+fn red_settings(gateway: &Gateway) -> red::RedSettings {
+    red::RedSettings {
         namespace: gateway.namespace.clone(),
         dimensions: gateway.dimensions.clone(),
         chains: gateway.chains.keys().copied().collect(),

@@ -14,7 +14,7 @@ use chainspan::export::prometheus::render;
 use chainspan::gateway::{Facts, Measured, Names, classify};
 use chainspan::otlp::{AttributePlace, Edits, SpanHead, SpanPlace, Value, Visitor, walk};
 use chainspan::pipeline::{Budget, Parts, Pipeline};
-use chainspan::red::{Dims, Observation, Red, Settings, Stage};
+use chainspan::red::{Dims, Observation, Red, RedSettings, Stage};
 use chainspan::telemetry::Telemetry;
 
 #[path = "../hop/bodies.rs"]
@@ -185,12 +185,12 @@ fn stages(chains: u64) -> Vec<Stage> {
 const NOW: u64 = 1_700_000_009_000_000_000;
 
 fn commit_only() -> Box<dyn FnMut()> {
-    let (red, stages) = (Red::new(Settings { max_series: 8_192, ..Settings::default() }), stages(64));
+    let (red, stages) = (Red::new(RedSettings { max_series: 8_192, ..RedSettings::default() }), stages(64));
     Box::new(move || stages.iter().for_each(|stage| red.commit(stage, NOW)))
 }
 
 fn measured() -> Red {
-    let red = Red::new(Settings { max_series: 8_192, ..Settings::default() });
+    let red = Red::new(RedSettings { max_series: 8_192, ..RedSettings::default() });
     stages(CHAINS).iter().for_each(|stage| red.commit(stage, NOW));
     red
 }
@@ -218,7 +218,7 @@ fn accept(tagged: bool) -> Box<dyn FnMut()> {
         budget: Budget::new(1 << 30),
         chain: config.chain.as_ref(),
         gateway: config.gateway.as_ref(),
-        red: Some(Arc::new(Red::new(Settings::default()))),
+        red: Some(Arc::new(Red::new(RedSettings::default()))),
         destinations: Vec::new(),
         telemetry: Telemetry::new(),
     });

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::check::{Finding, TO_DEGRADE};
 use crate::config::Role;
 use crate::delivery::{BreakerState, DestinationStatus, Signal};
-use crate::red::{ChainState, Health};
+use crate::red::{ChainHealth, ChainState};
 use crate::store::StoreStatus;
 
 /// Memory, phase and heartbeat.
@@ -112,7 +112,7 @@ pub(super) fn chains(states: &[ChainState]) -> Vec<(String, Finding)> {
     let finding = |(chain, state): (String, &ChainState)| {
         let why = state.why.map_or("", |why| why.text());
         let output = format!("{}: {why}", state.health.label());
-        (format!("chain:{chain}"), fact(state.health != Health::Healthy, state.health as u64, output))
+        (format!("chain:{chain}"), fact(state.health != ChainHealth::Healthy, state.health as u64, output))
     };
     worst.into_iter().take(MOST_CHAINS).map(finding).collect()
 }
@@ -148,8 +148,12 @@ mod tests {
             health,
             why: None,
         };
-        let mut states: Vec<ChainState> = (1..=200).map(|chain| state(chain, Health::Healthy)).collect();
-        states.extend([state(150, Health::Degraded), state(150, Health::Healthy), state(199, Health::Down)]);
+        let mut states: Vec<ChainState> = (1..=200).map(|chain| state(chain, ChainHealth::Healthy)).collect();
+        states.extend([
+            state(150, ChainHealth::Degraded),
+            state(150, ChainHealth::Healthy),
+            state(199, ChainHealth::Down),
+        ]);
         let found = chains(&states);
         assert_eq!(found.len(), MOST_CHAINS);
         let names: Vec<&str> = found[..2].iter().map(|(name, _)| name.as_str()).collect();

@@ -6,8 +6,8 @@ use clap::{Args, ValueEnum};
 
 use super::say;
 use super::table::{self, Column, Table};
-use crate::red::{CALL_METRICS, CallMetric, Entry, Instrument, Metric};
-use crate::telemetry::{Kind, OWN};
+use crate::red::{CALL_METRICS, CallMetric, CatalogueEntry, Instrument, Metric};
+use crate::telemetry::{MetricKind, OWN_METRICS};
 
 /// The default namespace, as OTLP and as Prometheus write it.
 const NAMESPACE: (&str, &str) = ("avs.gateway", "avs_gateway");
@@ -72,7 +72,7 @@ fn derived() -> Metrics {
         Column::text("attributes"),
         Column::text("what it says"),
     ];
-    let row = |entry: &Entry| {
+    let row = |entry: &CatalogueEntry| {
         let attributes: Vec<&str> = entry.attributes.iter().map(|attribute| attribute.name()).collect();
         let (kind, suffix) = match entry.instrument {
             Instrument::Counter => ("counter", "_total"),
@@ -107,12 +107,12 @@ fn calls() -> Metrics {
 fn own() -> Metrics {
     const COLUMNS: &[Column] =
         &[Column::name("Prometheus"), Column::text("instrument"), Column::text("labels"), Column::text("what it says")];
-    let row = |own: &crate::telemetry::Own| {
+    let row = |own: &crate::telemetry::OwnMetric| {
         let kind = match own.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
         };
         vec![own.name.to_owned(), kind.to_owned(), own.labels.join(", "), own.help.to_owned()]
     };
-    (COLUMNS, OWN.iter().map(row).collect())
+    (COLUMNS, OWN_METRICS.iter().map(row).collect())
 }

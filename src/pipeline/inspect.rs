@@ -19,7 +19,7 @@ use super::work::{Plan, PlanChain, Room, Tag, Work};
 use crate::chain::{ChainId, Found, OwnTag, Resolved, Spelling, TAG_KEY, TagPlan, valid_trace_id};
 use crate::gateway::{FactKey, Facts, Hints, Operation, has_bad_figure, measure, operation};
 use crate::otlp::{AttributePlace, Meaning, SpanHead, Value, Visitor};
-use crate::red::{Call, Dims, Observation, Reading, SpanKind, State, StatusCode, Subject};
+use crate::red::{Call, Dims, Observation, ObservedState, Reading, SpanKind, StatusCode, Subject};
 
 /// The longest dimension value that is kept, in bytes; what is longer is cut.
 const DIMENSION_BYTES: usize = 200;
@@ -134,16 +134,22 @@ impl<'p, 'a> Inspector<'p, 'a> {
             if operation == Some(Operation::TxSubmission)
                 && let Some(gap) = self.facts.nonce_gap()
             {
-                self.stage_reading(head, chain, State::NonceGap(gap), self.facts.signer_alias());
+                self.stage_reading(head, chain, ObservedState::NonceGap(gap), self.facts.signer_alias());
             }
             if let Some(state) = self.facts.breaker_state() {
-                self.stage_reading(head, chain, State::Breaker(state), self.facts.breaker_target());
+                self.stage_reading(head, chain, ObservedState::Breaker(state), self.facts.breaker_target());
             }
         }
         start..self.work.stage.readings.len() as u32
     }
 
-    fn stage_reading(&mut self, head: &SpanHead<'a>, chain: Option<ChainId>, state: State, name: Option<&[u8]>) {
+    fn stage_reading(
+        &mut self,
+        head: &SpanHead<'a>,
+        chain: Option<ChainId>,
+        state: ObservedState,
+        name: Option<&[u8]>,
+    ) {
         let instance = match self.instance {
             Value::Str(text) => texts::intern(text),
             _ => texts::intern(b""),

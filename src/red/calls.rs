@@ -1,20 +1,20 @@
 //! Calls: every span, operation or not, by service, name, kind and status, as Jaeger's Monitor tab reads them.
 //!
-//! Optional, on Prometheus only, and apart from the operations: calls have keys, tables and [places](Places) of their own,
+//! Optional, on Prometheus only, and apart from the operations: calls have keys, tables and [admission](CallAdmission) of their own,
 //! so that span names, which anybody may invent, take nothing from the series of operations. They are staged, committed
 //! and collected together with them: a request counts in both or in neither.
 //!
 //! The names, labels and values are those of the OpenTelemetry Collector's `spanmetrics` connector, which Jaeger's query
 //! service expects.
 
-mod places;
+mod admission;
 
 use std::sync::Arc;
 
 use hashbrown::{Equivalent, HashMap};
 
-pub(super) use places::Places;
-pub use places::{series_of_calls, with_calls};
+pub(super) use admission::CallAdmission;
+pub use admission::{series_of_calls, with_calls};
 
 use super::bounds::{Bounds, SECONDS};
 use super::histogram::FixedHistogram;
@@ -196,7 +196,7 @@ impl CallKey {
 
 /// What a shard has counted since it was last collected.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(super) struct CallTable {
     /// Which cell counts for a key; several keys may share an overflow cell.
     index: HashMap<CallKey, u32>,
     cells: Vec<(CallKey, FixedHistogram)>,
@@ -204,9 +204,9 @@ pub(super) struct Table {
     since: u64,
 }
 
-impl Table {
+impl CallTable {
     /// Counts one span.
-    pub(super) fn add(&mut self, call: &Call, chain: ChainLabel, now: u64, places: &Places) {
+    pub(super) fn add(&mut self, call: &Call, chain: ChainLabel, now: u64, places: &CallAdmission) {
         let Call { service, name, kind, status, .. } = call;
         let sought = Sought { service, name, kind: *kind, status: *status, chain, overflow: false };
         let place = match self.index.get(&sought) {
@@ -217,7 +217,7 @@ impl Table {
     }
 
     #[cold]
-    fn register(&mut self, key: CallKey, now: u64, places: &Places) -> u32 {
+    fn register(&mut self, key: CallKey, now: u64, places: &CallAdmission) -> u32 {
         if self.cells.is_empty() {
             self.since = now;
         }
@@ -241,13 +241,13 @@ impl Table {
 /// The running totals.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
-    entries: HashMap<CallKey, Entry>,
+    entries: HashMap<CallKey, CallTotal>,
     /// Spans counted beyond the limit.
     pub(super) overflow: u64,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct CallTotal {
     durations: FixedHistogram,
     since: u64,
     touched: u64,
@@ -266,7 +266,13 @@ pub struct Calls {
 
 impl Totals {
     /// Adds what a shard has counted. `home` says which label a chain has now: it may have been retired meanwhile.
-    pub(super) fn enter(&mut self, table: Table, now: u64, places: &Places, home: impl Fn(ChainLabel) -> ChainLabel) {
+    pub(super) fn enter(
+        &mut self,
+        table: CallTable,
+        now: u64,
+        places: &CallAdmission,
+        home: impl Fn(ChainLabel) -> ChainLabel,
+    ) {
         for (mut key, durations) in table.cells {
             let chain = home(key.chain);
             if chain != key.chain {
@@ -277,7 +283,7 @@ impl Totals {
                 key = CallKey::overflow(chain);
                 self.overflow += durations.count();
             }
-            let entry = self.entries.entry(key).or_insert_with(|| Entry {
+            let entry = self.entries.entry(key).or_insert_with(|| CallTotal {
                 durations: FixedHistogram::new(&MILLISECONDS),
                 since: table.since,
                 touched: now,
@@ -288,7 +294,7 @@ impl Totals {
     }
 
     /// Forgets what nothing has been counted in for `idle` nanoseconds at `now`. Whether there was any.
-    pub(super) fn retire(&mut self, now: u64, idle: u64, places: &Places) -> bool {
+    pub(super) fn retire(&mut self, now: u64, idle: u64, places: &CallAdmission) -> bool {
         let retired = self.entries.extract_if(|_, entry| now.saturating_sub(entry.touched) >= idle);
         let retired: Vec<CallKey> = retired.map(|(key, _)| key).collect();
         places.give_back(&retired);
@@ -302,7 +308,7 @@ impl Totals {
 
     /// All series, in a stable order.
     pub(super) fn series(&self) -> Vec<Calls> {
-        let calls = |(key, entry): (&CallKey, &Entry)| Calls {
+        let calls = |(key, entry): (&CallKey, &CallTotal)| Calls {
             key: key.clone(),
             start_unix_nano: entry.since,
             durations: entry.durations.clone(),
@@ -321,7 +327,7 @@ mod tests {
     /// gives its place back.
     #[test]
     fn a_chain_without_its_label_moves() {
-        let places = Places::new(1_000, 3);
+        let places = CallAdmission::new(1_000, 3);
         let id = ChainId::new(1).expect("in range");
         let call = Call {
             service: "s".into(),
@@ -333,7 +339,7 @@ mod tests {
         };
         let mut totals = Totals::default();
         for (home, count) in [(ChainLabel::Id(id), 1), (ChainLabel::Other, 2)] {
-            let mut table = Table::default();
+            let mut table = CallTable::default();
             (0..count).for_each(|_| table.add(&call, ChainLabel::Id(id), 7, &places));
             totals.enter(table, 7, &places, |_| home);
         }

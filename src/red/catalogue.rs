@@ -62,7 +62,7 @@ pub enum Instrument {
 
 /// An attribute that tells the series of a metric apart, beside the configured dimensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attribute {
+pub enum MetricAttribute {
     /// The chain: its id, `other` or `unknown`.
     ChainId,
     /// The operation.
@@ -75,7 +75,7 @@ pub enum Attribute {
     Reason,
     /// Who owns a quorum failure: `quorum`, `signature`, `policy`, `infra`; `_OTHER` for a failure no table knows.
     Class,
-    /// What became of a part of the operation: see [`Part`](super::Part).
+    /// What became of a part of the operation: see [`ResultLabel`](super::ResultLabel).
     Result,
     /// The class of a webhook's answer; `unknown` when the span names none.
     StatusClass,
@@ -89,7 +89,7 @@ pub enum Attribute {
 
 /// A row of the catalogue.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry {
+pub struct CatalogueEntry {
     /// The metric.
     pub metric: Metric,
     /// OTLP name, after the namespace and a dot.
@@ -101,18 +101,18 @@ pub struct Entry {
     /// UCUM unit.
     pub unit: &'static str,
     /// What tells series apart.
-    pub attributes: &'static [Attribute],
+    pub attributes: &'static [MetricAttribute],
     /// One sentence for people.
     pub help: &'static str,
 }
 
-use Attribute::{
+use Instrument::{Counter, Gauge, Histogram};
+use MetricAttribute::{
     ChainId, Class, ErrorType, Operation, Outcome, Reason, Result, ServiceInstanceId, Signer, StatusClass, Target,
 };
-use Instrument::{Counter, Gauge, Histogram};
 
-const CATALOGUE: [Entry; 19] = [
-    Entry {
+const CATALOGUE: [CatalogueEntry; 19] = [
+    CatalogueEntry {
         metric: Metric::Operations,
         name: "operations",
         prometheus: "operations",
@@ -121,7 +121,7 @@ const CATALOGUE: [Entry; 19] = [
         attributes: &[ChainId, Operation, Outcome, ErrorType],
         help: "Gateway operations that ended.",
     },
-    Entry {
+    CatalogueEntry {
         metric: Metric::OperationDuration,
         name: "operation.duration",
         prometheus: "operation_duration_seconds",
@@ -130,7 +130,7 @@ const CATALOGUE: [Entry; 19] = [
         attributes: &[ChainId, Operation, Outcome],
         help: "Time from start to end of a gateway operation.",
     },
-    Entry {
+    CatalogueEntry {
         metric: Metric::QuorumFailures,
         name: "quorum.failures",
         prometheus: "quorum_failures",
@@ -139,7 +139,7 @@ const CATALOGUE: [Entry; 19] = [
         attributes: &[ChainId, Reason, Class],
         help: "BLS aggregations that failed. Class quorum is the quorum's own failure, other classes have other owners.",
     },
-    Entry {
+    CatalogueEntry {
         metric: Metric::SignedStakeRatio,
         name: "quorum.signed_stake.ratio",
         prometheus: "quorum_signed_stake_ratio",
@@ -148,7 +148,7 @@ const CATALOGUE: [Entry; 19] = [
         attributes: &[ChainId, Outcome],
         help: "Share of the stake that signed a BLS aggregation.",
     },
-    Entry {
+    CatalogueEntry {
         metric: Metric::QuorumMargin,
         name: "quorum.margin",
         prometheus: "quorum_margin_ratio",
@@ -157,7 +157,7 @@ const CATALOGUE: [Entry; 19] = [
         attributes: &[ChainId],
         help: "Share of the stake that signed, minus the threshold that was asked for. Below zero: quorum missed.",
     },
-    Entry {
+    CatalogueEntry {
         metric: Metric::TimeToThreshold,
         name: "quorum.time_to_threshold",
         prometheus: "quorum_time_to_threshold_seconds",
@@ -166,7 +166,7 @@ const CATALOGUE: [Entry; 19] = [
         attributes: &[ChainId],
         help: "Time until the signed stake of a BLS aggregation reached the threshold.",
     },
-    Entry {
+    CatalogueEntry {
         metric: Metric::OperatorResponses,
         name: "operator.responses",
         prometheus: "operator_responses",
@@ -175,7 +175,7 @@ const CATALOGUE: [Entry; 19] = [
         attributes: &[ChainId, Result],
         help: "What the operators that were asked did: signed, rejected, or nothing (missing).",
     },
-    Entry {
+    CatalogueEntry {
         metric: Metric::OperationAttempts,
         name: "operation.attempts",
         prometheus: "operation_attempts",
@@ -184,7 +184,7 @@ const CATALOGUE: [Entry; 19] = [
         attributes: &[ChainId, Operation],
         help: "Attempts that a gateway operation took.",
     },
-    Entry {
+    CatalogueEntry {
         metric: Metric::TxFailures,
         name: "tx.failures",
         prometheus: "tx_failures",
@@ -193,7 +193,7 @@ const CATALOGUE: [Entry; 19] = [
         attributes: &[ChainId, Reason],
         help: "Transaction submissions that failed.",
     },
-    Entry {
+    CatalogueEntry {
         metric: Metric::TxExhausted,
         name: "tx.exhausted",
         prometheus: "tx_exhausted",
@@ -202,7 +202,7 @@ const CATALOGUE: [Entry; 19] = [
         attributes: &[ChainId],
         help: "Transactions that no attempt is left for.",
     },
-    Entry {
+    CatalogueEntry {
         metric: Metric::TxConfirmation,
         name: "tx.confirmation.duration",
         prometheus: "tx_confirmation_duration_seconds",
@@ -211,7 +211,7 @@ const CATALOGUE: [Entry; 19] = [
         attributes: &[ChainId],
         help: "Time until a transaction was confirmed.",
     },
-    Entry {
+    CatalogueEntry {
         metric: Metric::TxQueue,
         name: "tx.queue.duration",
         prometheus: "tx_queue_duration_seconds",
@@ -220,7 +220,7 @@ const CATALOGUE: [Entry; 19] = [
         attributes: &[ChainId],
         help: "Time that a transaction waited to be sent.",
     },
-    Entry {
+    CatalogueEntry {
         metric: Metric::TxBatchItems,
         name: "tx.batch.items",
         prometheus: "tx_batch_items",
@@ -229,7 +229,7 @@ const CATALOGUE: [Entry; 19] = [
         attributes: &[ChainId, Result],
         help: "Items of batched transactions by what became of them.",
     },
-    Entry {
+    CatalogueEntry {
         metric: Metric::TxNonceGap,
         name: "tx.nonce.gap",
         prometheus: "tx_nonce_gap",
@@ -238,7 +238,7 @@ const CATALOGUE: [Entry; 19] = [
         attributes: &[ChainId, Signer, ServiceInstanceId],
         help: "Pending minus latest nonce of a signer, as the span that ended last says.",
     },
-    Entry {
+    CatalogueEntry {
         metric: Metric::WebhookDeliveries,
         name: "webhook.deliveries",
         prometheus: "webhook_deliveries",
@@ -247,7 +247,7 @@ const CATALOGUE: [Entry; 19] = [
         attributes: &[ChainId, StatusClass],
         help: "Webhook deliveries by the class of the answer.",
     },
-    Entry {
+    CatalogueEntry {
         metric: Metric::WebhookExhausted,
         name: "webhook.exhausted",
         prometheus: "webhook_exhausted",
@@ -256,7 +256,7 @@ const CATALOGUE: [Entry; 19] = [
         attributes: &[ChainId],
         help: "Webhook deliveries that no attempt is left for.",
     },
-    Entry {
+    CatalogueEntry {
         metric: Metric::BreakerState,
         name: "circuit_breaker.state",
         prometheus: "circuit_breaker_state",
@@ -265,7 +265,7 @@ const CATALOGUE: [Entry; 19] = [
         attributes: &[ChainId, Target, ServiceInstanceId],
         help: "A circuit breaker of the gateway, as the span that ended last says: 0 closed, 1 half-open, 2 open.",
     },
-    Entry {
+    CatalogueEntry {
         metric: Metric::LastSuccessAge,
         name: "chain.last_success.age",
         prometheus: "chain_last_success_age_seconds",
@@ -274,7 +274,7 @@ const CATALOGUE: [Entry; 19] = [
         attributes: &[ChainId, Operation],
         help: "Time since an operation last ended with success.",
     },
-    Entry {
+    CatalogueEntry {
         metric: Metric::ChainHealth,
         name: "chain.health",
         prometheus: "chain_health",
@@ -295,12 +295,12 @@ impl Metric {
     }
 
     /// The metric's row.
-    pub fn entry(self) -> &'static Entry {
+    pub fn entry(self) -> &'static CatalogueEntry {
         &CATALOGUE[self as usize]
     }
 }
 
-impl Attribute {
+impl MetricAttribute {
     /// OTLP attribute name.
     pub fn name(self) -> &'static str {
         match self {

@@ -6,7 +6,7 @@ use super::bounds::{ATTEMPTS, MARGIN, RATIO};
 use super::catalogue::Metric;
 use super::exemplars::Timed;
 use super::histogram::FixedHistogram;
-use super::labels::{Attributes, Part};
+use super::labels::{Attributes, ResultLabel};
 use super::stage::{Dims, Observation};
 use crate::gateway::{Detail, Operation, Seconds};
 
@@ -84,8 +84,8 @@ impl Cell {
             Detail::Tx { confirmation, queue, batch_size, batch_failed, exhausted } => {
                 if let Some(size) = batch_size.get() {
                     let failed = batch_failed.get().unwrap_or(0).min(size);
-                    self.extras().count(Part::Ok, size - failed);
-                    self.extras().count(Part::Failed, failed);
+                    self.extras().count(ResultLabel::Ok, size - failed);
+                    self.extras().count(ResultLabel::Failed, failed);
                 }
                 if let Some(duration) = nanoseconds(confirmation) {
                     self.extras().reached.get_or_insert_default().add(duration, observation, exemplars);
@@ -110,7 +110,7 @@ impl Cell {
     }
 
     /// What this cell adds to the series of `metric` and `part`, where it has something to add. Of no part: all together.
-    pub(super) fn amount(&self, metric: Metric, part: Option<Part>) -> Option<Amount<'_>> {
+    pub(super) fn amount(&self, metric: Metric, part: Option<ResultLabel>) -> Option<Amount<'_>> {
         let extras = self.extras.as_deref();
         let fixed = |choose: fn(&Extras) -> &Option<FixedHistogram>| Some(Amount::Fixed(choose(extras?).as_ref()?));
         let timed = |choose: fn(&Extras) -> &Option<Timed>| Some(Amount::Duration(choose(extras?).as_ref()?));
@@ -137,7 +137,7 @@ impl Cell {
 }
 
 impl Extras {
-    fn count(&mut self, part: Part, count: u32) {
+    fn count(&mut self, part: ResultLabel, count: u32) {
         let total = self.parts[part as usize].get_or_insert(0);
         *total = total.saturating_add(u64::from(count));
     }
@@ -145,7 +145,7 @@ impl Extras {
 
 /// What is known of the operators' responses. Who is missing is known only if it is known how many were asked and how
 /// many signed; figures that contradict each other say nothing about it.
-fn responses(detail: &Detail) -> impl Iterator<Item = (Part, u32)> + use<> {
+fn responses(detail: &Detail) -> impl Iterator<Item = (ResultLabel, u32)> + use<> {
     let (operators, signed, rejected) = match *detail {
         Detail::Quorum { operators, signed, rejected, .. } => (operators.get(), signed.get(), rejected.get()),
         _ => (None, None, None),
@@ -153,7 +153,7 @@ fn responses(detail: &Detail) -> impl Iterator<Item = (Part, u32)> + use<> {
     let missing = operators
         .zip(signed)
         .and_then(|(operators, signed)| operators.checked_sub(signed)?.checked_sub(rejected.unwrap_or(0)));
-    [(Part::Signed, signed), (Part::Rejected, rejected), (Part::Missing, missing)]
+    [(ResultLabel::Signed, signed), (ResultLabel::Rejected, rejected), (ResultLabel::Missing, missing)]
         .into_iter()
         .filter_map(|(part, count)| Some((part, count?)))
 }

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use super::catalogue::Metric;
 use super::key::{OTHER_CHAIN, OVERFLOW_DIMS, UNKNOWN_CHAIN};
 use super::labels::{Attributes, ChainLabel, Subject};
-use super::stage::{Dims, Reading, State};
+use super::stage::{Dims, ObservedState, Reading};
 use crate::chain::ChainId;
 use crate::gateway::BreakerState;
 
@@ -66,12 +66,12 @@ impl Gauge {
 }
 
 /// The metric of a state and its value there.
-pub(super) fn value(state: State) -> (Metric, i64) {
+pub(super) fn value(state: ObservedState) -> (Metric, i64) {
     match state {
-        State::NonceGap(gap) => (Metric::TxNonceGap, gap),
-        State::Breaker(BreakerState::Closed) => (Metric::BreakerState, 0),
-        State::Breaker(BreakerState::HalfOpen) => (Metric::BreakerState, 1),
-        State::Breaker(BreakerState::Open) => (Metric::BreakerState, 2),
+        ObservedState::NonceGap(gap) => (Metric::TxNonceGap, gap),
+        ObservedState::Breaker(BreakerState::Closed) => (Metric::BreakerState, 0),
+        ObservedState::Breaker(BreakerState::HalfOpen) => (Metric::BreakerState, 1),
+        ObservedState::Breaker(BreakerState::Open) => (Metric::BreakerState, 2),
     }
 }
 

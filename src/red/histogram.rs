@@ -73,7 +73,7 @@ impl FixedHistogram {
 }
 
 /// The lower halves of the counters of one octave: what fits into half the cache lines is counted faster.
-type Page = [u32; scale::PER_OCTAVE];
+type Octave = [u32; scale::PER_OCTAVE];
 
 /// Durations: classic buckets and the exponential scale side by side, with exact count, sum, minimum and maximum.
 ///
@@ -83,7 +83,7 @@ type Page = [u32; scale::PER_OCTAVE];
 pub struct DurationHistogram {
     classic: FixedHistogram,
     zero: u64,
-    pages: [Option<Box<Page>>; scale::OCTAVES],
+    pages: [Option<Box<Octave>>; scale::OCTAVES],
     /// The upper halves that are not 0, by bucket, ascending.
     carried: Vec<(usize, u64)>,
 }

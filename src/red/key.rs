@@ -1,7 +1,7 @@
 //! Keys as one word: what a cell counts, and which series it feeds.
 
-use super::catalogue::{Attribute, Metric};
-use super::labels::Part;
+use super::catalogue::{Metric, MetricAttribute};
+use super::labels::ResultLabel;
 use crate::gateway::{Detail, Measured, Operation, OutcomeClass, Reason, WebhookStatus};
 
 /// Dimensions beyond the limit, together. Also the largest id there is room for.
@@ -83,7 +83,7 @@ impl CellKey {
     /// The series that the cell feeds. For an overflow cell: those it may feed.
     pub(super) fn series(self) -> impl Iterator<Item = SeriesKey> {
         Metric::all().filter(move |metric| self.feeds(*metric)).flat_map(move |metric| {
-            let parts: &[Option<Part>] = match metric {
+            let parts: &[Option<ResultLabel>] = match metric {
                 Metric::OperatorResponses if !self.is_overflow() => &RESPONSES,
                 Metric::TxBatchItems if !self.is_overflow() => &ITEMS,
                 _ => &[None],
@@ -118,8 +118,9 @@ impl CellKey {
     }
 }
 
-const RESPONSES: [Option<Part>; 3] = [Some(Part::Signed), Some(Part::Rejected), Some(Part::Missing)];
-const ITEMS: [Option<Part>; 2] = [Some(Part::Ok), Some(Part::Failed)];
+const RESPONSES: [Option<ResultLabel>; 3] =
+    [Some(ResultLabel::Signed), Some(ResultLabel::Rejected), Some(ResultLabel::Missing)];
+const ITEMS: [Option<ResultLabel>; 2] = [Some(ResultLabel::Ok), Some(ResultLabel::Failed)];
 
 /// The features that only one kind of operation has.
 #[inline]
@@ -145,7 +146,7 @@ fn detail(detail: &Detail) -> u64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct SeriesKey {
     pub(super) metric: Metric,
-    pub(super) part: Option<Part>,
+    pub(super) part: Option<ResultLabel>,
     key: u64,
 }
 
@@ -163,14 +164,17 @@ impl SeriesKey {
 
 /// The part of a cell's key that tells the series of `metric` apart.
 fn mask(metric: Metric) -> u64 {
-    let bits = |attribute: &Attribute| match attribute {
-        Attribute::ChainId => CHAIN,
-        Attribute::Operation => OPERATION,
-        Attribute::Outcome => OUTCOME,
-        Attribute::ErrorType | Attribute::Reason | Attribute::Class => REASON,
-        Attribute::StatusClass => WEBHOOK,
+    let bits = |attribute: &MetricAttribute| match attribute {
+        MetricAttribute::ChainId => CHAIN,
+        MetricAttribute::Operation => OPERATION,
+        MetricAttribute::Outcome => OUTCOME,
+        MetricAttribute::ErrorType | MetricAttribute::Reason | MetricAttribute::Class => REASON,
+        MetricAttribute::StatusClass => WEBHOOK,
         // Beside the key.
-        Attribute::Result | Attribute::Signer | Attribute::Target | Attribute::ServiceInstanceId => 0,
+        MetricAttribute::Result
+        | MetricAttribute::Signer
+        | MetricAttribute::Target
+        | MetricAttribute::ServiceInstanceId => 0,
     };
     metric.entry().attributes.iter().map(bits).fold(DIMS, |mask, bits| mask | bits)
 }

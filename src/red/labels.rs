@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use super::catalogue::Attribute;
+use super::catalogue::MetricAttribute;
 use crate::chain::ChainId;
 use crate::gateway::{Operation, OutcomeClass, Reason, WebhookStatus};
 
@@ -32,7 +32,7 @@ impl fmt::Display for ChainLabel {
 /// What became of a part of an operation: the attribute `result`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum Part {
+pub enum ResultLabel {
     /// An operator signed.
     Signed,
     /// An operator answered and did not sign.
@@ -45,7 +45,7 @@ pub enum Part {
     Failed,
 }
 
-impl Part {
+impl ResultLabel {
     /// The metric label.
     pub const fn label(self) -> &'static str {
         match self {
@@ -81,7 +81,7 @@ pub struct Attributes {
     /// How a webhook was answered.
     pub webhook: Option<WebhookStatus>,
     /// What became of a part of it.
-    pub part: Option<Part>,
+    pub part: Option<ResultLabel>,
     /// The series beyond the limit, together: nothing but the chain tells them apart.
     pub overflow: bool,
 }
@@ -93,35 +93,38 @@ impl Attributes {
     }
 
     /// What a metric with these `attributes` keeps.
-    pub(super) fn restricted_to(self, attributes: &[Attribute]) -> Self {
+    pub(super) fn restricted_to(self, attributes: &[MetricAttribute]) -> Self {
         let has = |attribute| !self.overflow && attributes.contains(&attribute);
         Self {
             chain: self.chain,
-            operation: self.operation.filter(|_| has(Attribute::Operation)),
-            outcome: self.outcome.filter(|_| has(Attribute::Outcome)),
-            reason: self.reason.filter(|_| has(Attribute::ErrorType) || has(Attribute::Reason)),
-            webhook: self.webhook.filter(|_| has(Attribute::StatusClass)),
-            part: self.part.filter(|_| has(Attribute::Result)),
+            operation: self.operation.filter(|_| has(MetricAttribute::Operation)),
+            outcome: self.outcome.filter(|_| has(MetricAttribute::Outcome)),
+            reason: self.reason.filter(|_| has(MetricAttribute::ErrorType) || has(MetricAttribute::Reason)),
+            webhook: self.webhook.filter(|_| has(MetricAttribute::StatusClass)),
+            part: self.part.filter(|_| has(MetricAttribute::Result)),
             overflow: self.overflow,
         }
     }
 
     /// The text of `attribute`; `None` when this series does not have it, or has it in its [`Subject`].
-    pub fn value(&self, attribute: Attribute) -> Option<Cow<'static, str>> {
-        if attribute == Attribute::ChainId {
+    pub fn value(&self, attribute: MetricAttribute) -> Option<Cow<'static, str>> {
+        if attribute == MetricAttribute::ChainId {
             return Some(self.chain.to_string().into());
         }
         if self.overflow {
             return None;
         }
         let text = match attribute {
-            Attribute::ChainId | Attribute::Signer | Attribute::Target | Attribute::ServiceInstanceId => None,
-            Attribute::Operation => self.operation.map(Operation::label),
-            Attribute::Outcome => self.outcome.map(outcome),
-            Attribute::ErrorType | Attribute::Reason => self.reason.map(|reason| reason.label()),
-            Attribute::Class => self.reason.map(class),
-            Attribute::Result => self.part.map(Part::label),
-            Attribute::StatusClass => Some(self.webhook.map_or("unknown", |status| status.label())),
+            MetricAttribute::ChainId
+            | MetricAttribute::Signer
+            | MetricAttribute::Target
+            | MetricAttribute::ServiceInstanceId => None,
+            MetricAttribute::Operation => self.operation.map(Operation::label),
+            MetricAttribute::Outcome => self.outcome.map(outcome),
+            MetricAttribute::ErrorType | MetricAttribute::Reason => self.reason.map(|reason| reason.label()),
+            MetricAttribute::Class => self.reason.map(class),
+            MetricAttribute::Result => self.part.map(ResultLabel::label),
+            MetricAttribute::StatusClass => Some(self.webhook.map_or("unknown", |status| status.label())),
         };
         text.map(Cow::Borrowed)
     }

@@ -6,7 +6,7 @@ const MOST_WAITING: usize = 4;
 
 /// The greatest of what was seen, where what is compared begins with the end of a span: so the one that ended last.
 #[derive(Clone, Debug)]
-pub(super) struct Latest<T> {
+pub(super) struct LatestByWindow<T> {
     /// Of everything.
     newest: T,
     /// Of each window that has not been handed out, ascending.
@@ -15,7 +15,7 @@ pub(super) struct Latest<T> {
     handed_out: Option<T>,
 }
 
-impl<T: Ord + Copy> Latest<T> {
+impl<T: Ord + Copy> LatestByWindow<T> {
     /// The first that is seen, in the window of that number.
     pub(super) fn new(window: u64, seen: T) -> Self {
         Self { newest: seen, waiting: vec![(window, seen)], handed_out: None }
@@ -60,7 +60,7 @@ mod tests {
     /// A window shows what ended last in it or before it, whatever has been seen since and in whichever order it came.
     #[test]
     fn each_window_shows_its_own_last() {
-        let mut latest = Latest::new(7, 75);
+        let mut latest = LatestByWindow::new(7, 75);
         latest.see(6, 61);
         latest.see(6, 69);
         latest.see(7, 71);

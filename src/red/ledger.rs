@@ -11,13 +11,13 @@ use super::exemplars::Exemplars;
 use super::histogram::{DurationHistogram, FixedHistogram};
 use super::key::{CellKey, SeriesKey};
 use super::labels::Attributes;
-use super::snapshot::{Family, Series, Value};
+use super::snapshot::{Family, Series, SeriesValue};
 use super::stage::Dims;
 
 /// Sums by series.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    entries: HashMap<SeriesKey, Entry>,
+    entries: HashMap<SeriesKey, SeriesTotal>,
     /// Observations in overflow cells.
     pub(super) overflow: u64,
     pub(super) late: u64,
@@ -25,7 +25,7 @@ pub(super) struct Ledger {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct SeriesTotal {
     dims: Arc<Dims>,
     attributes: Attributes,
     since: u64,
@@ -45,7 +45,7 @@ enum Sum {
 
 /// When and where something was counted.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
+pub(super) struct CountedAt {
     /// Number of the window.
     pub(super) window: u64,
     /// The clock when the first of it was counted.
@@ -56,7 +56,7 @@ pub(super) struct Moment {
 
 impl Ledger {
     /// Adds a cell to every series that it feeds.
-    pub(super) fn enter(&mut self, key: CellKey, cell: &Cell, moment: Moment) {
+    pub(super) fn enter(&mut self, key: CellKey, cell: &Cell, moment: CountedAt) {
         for series in key.series() {
             if let Some(amount) = cell.amount(series.metric, series.part) {
                 self.add(series, amount, cell, moment);
@@ -67,8 +67,8 @@ impl Ledger {
         }
     }
 
-    fn add(&mut self, key: SeriesKey, amount: Amount<'_>, cell: &Cell, moment: Moment) {
-        let entry = self.entries.entry(key).or_insert_with(|| Entry {
+    fn add(&mut self, key: SeriesKey, amount: Amount<'_>, cell: &Cell, moment: CountedAt) {
+        let entry = self.entries.entry(key).or_insert_with(|| SeriesTotal {
             dims: cell.dims.clone(),
             attributes: Attributes { part: key.part, ..cell.attributes.restricted_to(key.metric.entry().attributes) },
             since: moment.since,
@@ -135,9 +135,11 @@ impl Ledger {
     pub(super) fn series(&self) -> impl Iterator<Item = (Metric, Series)> + '_ {
         self.entries.iter().map(|(key, entry)| {
             let (value, exemplars) = match &entry.sum {
-                Sum::Count(count) => (Value::Counter(*count), Vec::new()),
-                Sum::Fixed(histogram) => (Value::Fixed(histogram.clone()), Vec::new()),
-                Sum::Duration(histogram, exemplars) => (Value::Duration(Arc::clone(histogram)), exemplars.sorted()),
+                Sum::Count(count) => (SeriesValue::Counter(*count), Vec::new()),
+                Sum::Fixed(histogram) => (SeriesValue::Fixed(histogram.clone()), Vec::new()),
+                Sum::Duration(histogram, exemplars) => {
+                    (SeriesValue::Duration(Arc::clone(histogram)), exemplars.sorted())
+                }
             };
             (key.metric, series(&entry.dims, entry.attributes, entry.since, value, exemplars))
         })
@@ -147,9 +149,9 @@ impl Ledger {
     pub(super) fn into_series(self, start: u64) -> impl Iterator<Item = (Metric, Series)> {
         self.entries.into_iter().map(move |(key, entry)| {
             let (value, exemplars) = match entry.sum {
-                Sum::Count(count) => (Value::Counter(count), Vec::new()),
-                Sum::Fixed(histogram) => (Value::Fixed(histogram), Vec::new()),
-                Sum::Duration(histogram, exemplars) => (Value::Duration(histogram), exemplars.sorted()),
+                Sum::Count(count) => (SeriesValue::Counter(count), Vec::new()),
+                Sum::Fixed(histogram) => (SeriesValue::Fixed(histogram), Vec::new()),
+                Sum::Duration(histogram, exemplars) => (SeriesValue::Duration(histogram), exemplars.sorted()),
             };
             (key.metric, series(&entry.dims, entry.attributes, start, value, exemplars))
         })
@@ -160,7 +162,7 @@ fn series(
     dims: &Arc<Dims>,
     attributes: Attributes,
     start: u64,
-    value: Value,
+    value: SeriesValue,
     exemplars: Vec<super::snapshot::Exemplar>,
 ) -> Series {
     Series { dims: dims.clone(), attributes, subject: None, start_unix_nano: start, value, exemplars }

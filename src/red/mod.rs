@@ -16,14 +16,14 @@
 //! sockets, no clock, no configuration file; and nothing in here may allocate or take a contended lock per observation
 //! once its key is known.
 
-mod books;
+mod aggregator;
 mod bounds;
 mod calls;
 mod catalogue;
 mod cell;
+mod chain_health;
 mod exemplars;
 mod gauge;
-mod health;
 mod histogram;
 mod key;
 mod labels;
@@ -40,26 +40,26 @@ mod window;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-pub use books::ChainState;
+pub use aggregator::ChainState;
 pub use bounds::{Bounds, decimal};
 pub use calls::{CALL_METRICS, Call, CallKey, CallMetric, Calls, SpanKind, StatusCode, series_of_calls, with_calls};
-pub use catalogue::{Attribute, Entry, Instrument, Metric};
-pub use health::{Cause, Health, Thresholds};
+pub use catalogue::{CatalogueEntry, Instrument, Metric, MetricAttribute};
+pub use chain_health::{Cause, ChainHealth, Thresholds};
 pub use histogram::{DurationHistogram, FixedHistogram};
-pub use labels::{Attributes, ChainLabel, Part, Subject};
-pub use snapshot::{ChainSummary, Exemplar, Family, Series, Snapshot, Value};
-pub use stage::{Dims, Observation, Reading, Stage, State};
+pub use labels::{Attributes, ChainLabel, ResultLabel, Subject};
+pub use snapshot::{ChainSummary, Exemplar, Family, Series, SeriesValue, Snapshot};
+pub use stage::{Dims, Observation, ObservedState, Reading, Stage};
 pub use window::{WINDOW_NANO, Window};
 
 use crate::chain::ChainId;
-use books::{Books, Rules};
+use aggregator::{Aggregator, AggregatorRules};
 use registry::Registry;
 use shard::Shards;
-use window::Turn;
+use window::WindowWatermark;
 
 /// How a [`Red`] is made.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
+pub struct RedSettings {
     /// Prefix of every metric, dotted: `avs.gateway`.
     pub namespace: String,
     /// Resource attributes that are dimensions of every metric, in the order of [`Dims`].
@@ -93,12 +93,12 @@ pub struct Settings {
 pub struct Red {
     registry: Registry,
     shards: Shards,
-    turn: Turn,
+    watermark: WindowWatermark,
     exemplars: usize,
-    books: sync::Mutex<Books>,
+    aggregator: sync::Mutex<Aggregator>,
 }
 
-impl Default for Settings {
+impl Default for RedSettings {
     /// What an empty configuration means, for one committing thread; counting begins at the epoch.
     fn default() -> Self {
         Self {
@@ -120,8 +120,8 @@ impl Default for Settings {
 
 impl Red {
     /// Counts from zero.
-    pub fn new(settings: Settings) -> Self {
-        let rules = Rules {
+    pub fn new(settings: RedSettings) -> Self {
+        let rules = AggregatorRules {
             namespace: settings.namespace.into(),
             dimensions: settings.dimensions.into(),
             idle_nano: u64::try_from(settings.series_idle.as_nanos()).unwrap_or(u64::MAX),
@@ -133,9 +133,9 @@ impl Red {
             registry: Registry::new(settings.chains.into_iter(), settings.max_chains, settings.max_series - of_calls)
                 .with_calls(of_calls),
             shards: Shards::new(settings.committers),
-            turn: Turn::new(window::number(settings.start_unix_nano)),
+            watermark: WindowWatermark::new(window::number(settings.start_unix_nano)),
             exemplars: settings.exemplars,
-            books: sync::Mutex::new(Books::new(rules, settings.start_unix_nano)),
+            aggregator: sync::Mutex::new(Aggregator::new(rules, settings.start_unix_nano)),
         }
     }
 
@@ -143,7 +143,7 @@ impl Red {
     /// clock of that moment. Never waits for a snapshot or for a window that is being closed.
     pub fn commit(&self, stage: &Stage, now_unix_nano: u64) {
         if !stage.is_empty() {
-            self.shards.take().add(stage, &self.registry, &self.turn, now_unix_nano, self.exemplars);
+            self.shards.take().add(stage, &self.registry, &self.watermark, now_unix_nano, self.exemplars);
         }
     }
 
@@ -152,48 +152,48 @@ impl Red {
     /// called at least every few seconds, also where nobody wants the windows: here chains are evaluated and idle series
     /// retired.
     pub fn close(&self, now_unix_nano: u64) -> Vec<Window> {
-        let mut books = sync::lock(&self.books);
-        let open = self.turn.open(now_unix_nano);
+        let mut aggregator = sync::lock(&self.aggregator);
+        let open = self.watermark.open(now_unix_nano);
         // Before the shards are collected: whoever commits after that finds the windows closed.
-        self.turn.raise(open.oldest);
-        self.collect(&mut books);
-        books.tend(now_unix_nano, &self.registry);
-        books.close(open)
+        self.watermark.raise(open.oldest);
+        self.collect(&mut aggregator);
+        aggregator.tend(now_unix_nano, &self.registry);
+        aggregator.close(open)
     }
 
     /// At shutdown: the windows that are over, those that are open, and the current one cut at `now_unix_nano`. What is
     /// committed after that counts in windows that begin there.
     pub fn flush(&self, now_unix_nano: u64) -> Vec<Window> {
-        let mut books = sync::lock(&self.books);
-        let open = self.turn.open(now_unix_nano);
-        self.turn.raise(open.current);
-        self.collect(&mut books);
-        books.flush(open, now_unix_nano)
+        let mut aggregator = sync::lock(&self.aggregator);
+        let open = self.watermark.open(now_unix_nano);
+        self.watermark.raise(open.current);
+        self.collect(&mut aggregator);
+        aggregator.flush(open, now_unix_nano)
     }
 
     /// What has been counted so far: all of every commit that has returned, all or nothing of those under way. Never makes
     /// a commit wait; snapshots wait for each other. Ages are as of the latest clock that a commit or [`Self::close`] told.
     pub fn snapshot(&self) -> Snapshot {
-        let mut books = sync::lock(&self.books);
-        self.collect(&mut books);
-        books.snapshot(None)
+        let mut aggregator = sync::lock(&self.aggregator);
+        self.collect(&mut aggregator);
+        aggregator.snapshot(None)
     }
 
     /// The same with ages as of `now_unix_nano`.
     pub fn snapshot_at(&self, now_unix_nano: u64) -> Snapshot {
-        let mut books = sync::lock(&self.books);
-        self.collect(&mut books);
-        books.tend(now_unix_nano, &self.registry);
-        books.snapshot(Some(now_unix_nano))
+        let mut aggregator = sync::lock(&self.aggregator);
+        self.collect(&mut aggregator);
+        aggregator.tend(now_unix_nano, &self.registry);
+        aggregator.snapshot(Some(now_unix_nano))
     }
 
     /// How each chain is doing, as last evaluated by [`Self::close`] or [`Self::snapshot_at`].
     pub fn health(&self) -> Vec<ChainState> {
-        sync::lock(&self.books).health()
+        sync::lock(&self.aggregator).health()
     }
 
-    fn collect(&self, books: &mut Books) {
-        self.shards.collect().for_each(|counted| books.enter(counted, &self.registry));
+    fn collect(&self, aggregator: &mut Aggregator) {
+        self.shards.collect().for_each(|counted| aggregator.enter(counted, &self.registry));
     }
 }
 

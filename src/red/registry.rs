@@ -15,7 +15,7 @@ use dashmap::mapref::entry::Entry;
 use dashmap::{DashMap, DashSet};
 use hashbrown::{HashMap, HashSet};
 
-use super::calls::Places;
+use super::calls::CallAdmission;
 use super::catalogue::Metric;
 use super::gauge::{GaugeKey, MOST_SUBJECTS};
 use super::key::{CellKey, OTHER_CHAIN, OVERFLOW_DIMS, SeriesKey, UNKNOWN_CHAIN};
@@ -99,19 +99,19 @@ impl<K: Eq + Hash + Clone> Interner<K> {
 /// A shard's own copy of what an interner has given out: a plain map, complete once the interner is full, so that
 /// strangers cost no more than acquaintances.
 #[derive(Debug)]
-pub(super) struct Known<K> {
+pub(super) struct InternerCache<K> {
     ids: HashMap<K, u32>,
     complete: bool,
     epoch: usize,
 }
 
-impl<K> Default for Known<K> {
+impl<K> Default for InternerCache<K> {
     fn default() -> Self {
         Self { ids: HashMap::new(), complete: false, epoch: 0 }
     }
 }
 
-impl<K: Eq + Hash + Clone> Known<K> {
+impl<K: Eq + Hash + Clone> InternerCache<K> {
     /// Forgets everything if ids have been taken back since.
     fn refresh(&mut self, all: &Interner<K>) {
         let epoch = all.epoch.load(Ordering::Acquire);
@@ -148,15 +148,15 @@ pub(super) struct Registry {
     series: DashSet<SeriesKey>,
     gauges: DashSet<GaugeKey>,
     /// Held while something is admitted or retired, so that the limit is exact.
-    room: Mutex<Room>,
+    room: Mutex<SeriesQuota>,
     max_cells: usize,
     /// Calls have places of their own.
-    pub(super) calls: Places,
+    pub(super) calls: CallAdmission,
     labels: usize,
 }
 
 #[derive(Debug)]
-struct Room {
+struct SeriesQuota {
     /// Series that may still be admitted.
     left: usize,
     /// How many gauges a metric has of a chain.
@@ -177,9 +177,9 @@ impl Registry {
             cells: DashSet::new(),
             series: DashSet::new(),
             gauges: DashSet::new(),
-            room: Mutex::new(Room { left: max_series - kept_free, subjects: HashMap::new() }),
+            room: Mutex::new(SeriesQuota { left: max_series - kept_free, subjects: HashMap::new() }),
             max_cells: max_series,
-            calls: Places::new(0, 0),
+            calls: CallAdmission::new(0, 0),
             labels: labels + 2,
         };
         registry.configured.iter().for_each(|chain| {
@@ -190,17 +190,17 @@ impl Registry {
 
     /// The same with room for `max_series` series of calls.
     pub(super) fn with_calls(self, max_series: usize) -> Self {
-        Self { calls: Places::new(max_series, self.labels), ..self }
+        Self { calls: CallAdmission::new(max_series, self.labels), ..self }
     }
 
     /// Makes a shard forget ids that have been taken back. To be called before it interns anything for a request.
-    pub(super) fn refresh(&self, dims: &mut Known<Arc<Dims>>, chains: &mut Known<ChainId>) {
+    pub(super) fn refresh(&self, dims: &mut InternerCache<Arc<Dims>>, chains: &mut InternerCache<ChainId>) {
         dims.refresh(&self.dims);
         chains.refresh(&self.chains);
     }
 
     /// The id of `dims`, or [`OVERFLOW_DIMS`].
-    pub(super) fn dims(&self, known: &mut Known<Arc<Dims>>, dims: &Arc<Dims>) -> u32 {
+    pub(super) fn dims(&self, known: &mut InternerCache<Arc<Dims>>, dims: &Arc<Dims>) -> u32 {
         if dims.0.iter().map(|value| value.len()).sum::<usize>() > LONGEST_DIMS {
             return OVERFLOW_DIMS;
         }
@@ -209,7 +209,7 @@ impl Registry {
 
     /// The id of `chain`, [`OTHER_CHAIN`] or [`UNKNOWN_CHAIN`].
     #[inline]
-    pub(super) fn chain(&self, known: &mut Known<ChainId>, chain: Option<ChainId>) -> u32 {
+    pub(super) fn chain(&self, known: &mut InternerCache<ChainId>, chain: Option<ChainId>) -> u32 {
         chain.map_or(UNKNOWN_CHAIN, |chain| known.id(&chain, &self.chains).unwrap_or(OTHER_CHAIN))
     }
 
@@ -288,7 +288,7 @@ impl Registry {
         self.retire_gauges(&mut self.room(), std::slice::from_ref(key));
     }
 
-    fn retire_gauges(&self, room: &mut Room, gauges: &[GaugeKey]) {
+    fn retire_gauges(&self, room: &mut SeriesQuota, gauges: &[GaugeKey]) {
         for key in gauges {
             if self.gauges.remove(key).is_some() {
                 room.left += 1;
@@ -314,7 +314,7 @@ impl Registry {
         self.chains.retire(|chain, id| chains.contains(&id) || self.configured.contains(chain));
     }
 
-    fn room(&self) -> MutexGuard<'_, Room> {
+    fn room(&self) -> MutexGuard<'_, SeriesQuota> {
         lock(&self.room)
     }
 }
@@ -332,7 +332,7 @@ mod tests {
             let workers = [3u64, 5, 7, 11].map(|step| {
                 let all = &all;
                 scope.spawn(move || {
-                    let mut known = Known::default();
+                    let mut known = InternerCache::default();
                     let ids: Vec<_> =
                         (0..1_000).map(|i| (i * step % 1_009, known.id(&(i * step % 1_009), all))).collect();
                     (known, ids)
@@ -356,15 +356,15 @@ mod tests {
     fn configured_chains_keep_their_label() {
         let chain = |raw| ChainId::new(raw).expect("in range");
         let registry = Registry::new([chain(1), chain(2)].into_iter(), 1, 1_000);
-        let mut known = Known::default();
+        let mut known = InternerCache::default();
         assert_eq!(registry.chain(&mut known, Some(chain(70))), 2);
         assert_eq!(registry.chain(&mut known, Some(chain(71))), OTHER_CHAIN);
         assert_eq!(registry.chain(&mut known, Some(chain(2))), 1);
         assert_eq!(registry.chain(&mut known, Some(chain(1))), 0);
         assert_eq!(registry.chain(&mut known, None), UNKNOWN_CHAIN);
         let only_configured = Registry::new((1..=5).map(chain), 0, 1_000);
-        assert_eq!(only_configured.chain(&mut Known::default(), Some(chain(5))), 4);
-        assert_eq!(only_configured.chain(&mut Known::default(), Some(chain(6))), OTHER_CHAIN);
+        assert_eq!(only_configured.chain(&mut InternerCache::default(), Some(chain(5))), 4);
+        assert_eq!(only_configured.chain(&mut InternerCache::default(), Some(chain(6))), OTHER_CHAIN);
     }
 
     /// A service name of a kilobyte is not kept.
@@ -372,7 +372,7 @@ mod tests {
     fn absurd_dimensions_are_not_kept() {
         let registry = Registry::new(std::iter::empty(), 3, 1_000);
         let absurd = Arc::new(Dims(vec!["x".repeat(LONGEST_DIMS + 1).into()].into()));
-        assert_eq!(registry.dims(&mut Known::default(), &absurd), OVERFLOW_DIMS);
+        assert_eq!(registry.dims(&mut InternerCache::default(), &absurd), OVERFLOW_DIMS);
         assert!(registry.dims.ids.is_empty());
     }
 }

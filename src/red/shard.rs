@@ -14,10 +14,10 @@ use super::cell::Cell;
 use super::gauge::{self, Gauge, GaugeKey, Gauges};
 use super::key::{CellKey, OVERFLOW_DIMS};
 use super::labels::Attributes;
-use super::registry::{Known, Registry};
+use super::registry::{InternerCache, Registry};
 use super::stage::{Dims, Observation, Stage};
 use super::sync::{self, Mutex, MutexGuard};
-use super::window::{Place, Turn};
+use super::window::{Timeliness, WindowWatermark};
 use crate::chain::ChainId;
 
 /// Beyond so many keys a table no longer remembers which overflow cell a key belongs to, and asks the registry each time.
@@ -29,7 +29,7 @@ const MOST_REMEMBERED: usize = 1 << 14;
 const MOST_TABLES: usize = 4;
 
 /// So many observations are looked up before they are counted, so that their counters come from memory at the same time.
-const HANDFUL: usize = 16;
+const LOOKUP_BATCH: usize = 16;
 
 /// All shards.
 #[derive(Debug)]
@@ -48,8 +48,8 @@ impl Shards {
 
     /// A shard that nobody else holds.
     pub(super) fn take(&self) -> MutexGuard<'_, Shard> {
-        let seat = sync::seat() % self.0.len();
-        let (before, from) = self.0.split_at(seat);
+        let hint = sync::shard_hint() % self.0.len();
+        let (before, from) = self.0.split_at(hint);
         let mut round = 0;
         loop {
             if let Some(shard) = from.iter().chain(before).find_map(|shard| sync::try_lock(&shard.0)) {
@@ -70,8 +70,8 @@ impl Shards {
 #[derive(Debug, Default)]
 pub(super) struct Shard {
     counted: Counted,
-    dims: Known<Arc<Dims>>,
-    chains: Known<ChainId>,
+    dims: InternerCache<Arc<Dims>>,
+    chains: InternerCache<ChainId>,
     /// The interned dimensions of the stage at hand.
     resolved: Vec<u32>,
 }
@@ -80,15 +80,15 @@ pub(super) struct Shard {
 #[derive(Debug, Default)]
 pub(super) struct Counted {
     /// One for each window, ascending.
-    pub(super) tables: Vec<Table>,
-    pub(super) calls: calls::Table,
+    pub(super) tables: Vec<WindowTable>,
+    pub(super) calls: calls::CallTable,
     /// The clock of the last commit.
     pub(super) now: u64,
 }
 
 /// The sums of one window since the last collection.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct WindowTable {
     /// Number of the window.
     pub(super) window: u64,
     /// The clock of the first commit.
@@ -101,7 +101,7 @@ pub(super) struct Table {
     gauges: Gauges,
 }
 
-impl Table {
+impl WindowTable {
     fn new(window: u64, since: u64) -> Self {
         Self { window, since, late: 0, future: 0, index: HashMap::new(), cells: Vec::new(), gauges: Gauges::new() }
     }
@@ -112,7 +112,7 @@ impl Table {
 
     /// Counts `observations` in the cells that have been found for them.
     #[inline]
-    fn count(&mut self, observations: &[Observation], cells: &[u32; HANDFUL], exemplars: usize) {
+    fn count(&mut self, observations: &[Observation], cells: &[u32; LOOKUP_BATCH], exemplars: usize) {
         let touched = observations
             .iter()
             .zip(cells)
@@ -140,7 +140,7 @@ impl Counted {
         match self.tables.binary_search_by_key(&window, |table| table.window) {
             Ok(place) => place,
             Err(place) => {
-                self.tables.insert(place, Table::new(window, now));
+                self.tables.insert(place, WindowTable::new(window, now));
                 place
             }
         }
@@ -149,9 +149,16 @@ impl Counted {
 
 impl Shard {
     /// Adds all observations of a request, in the windows that are open at `now`.
-    pub(super) fn add(&mut self, stage: &Stage, registry: &Registry, turn: &Turn, now: u64, exemplars: usize) {
+    pub(super) fn add(
+        &mut self,
+        stage: &Stage,
+        registry: &Registry,
+        watermark: &WindowWatermark,
+        now: u64,
+        exemplars: usize,
+    ) {
         let Self { counted, dims, chains, resolved } = self;
-        let open = turn.open(now);
+        let open = watermark.open(now);
         registry.refresh(dims, chains);
         resolved.clear();
         resolved.extend(stage.dims.iter().map(|values| registry.dims(dims, values)));
@@ -163,13 +170,13 @@ impl Shard {
         let mut last = (None, registry.chain(chains, None));
         let (mut place, mut at) = (None, 0);
         // The observations from `first` on have been looked up in the table at `at`, and not been counted yet.
-        let (mut first, mut cells) = (0, [0; HANDFUL]);
+        let (mut first, mut cells) = (0, [0; LOOKUP_BATCH]);
         for (nth, observation) in stage.observations.iter().enumerate() {
             if observation.chain != last.0 {
                 last = (observation.chain, registry.chain(chains, observation.chain));
             }
             let found = open.place(observation.end_unix_nano);
-            if place != Some(found) || nth - first == HANDFUL {
+            if place != Some(found) || nth - first == LOOKUP_BATCH {
                 if let Some(table) = counted.tables.get_mut(at) {
                     table.count(&stage.observations[first..nth], &cells, exemplars);
                 }
@@ -183,8 +190,8 @@ impl Shard {
             let dims = resolved.get(observation.dims as usize).copied().unwrap_or(OVERFLOW_DIMS);
             let key = CellKey::new(dims, last.1, &observation.measured);
             let table = &mut counted.tables[at];
-            table.late += u64::from(found == Place::Late);
-            table.future += u64::from(found == Place::Future);
+            table.late += u64::from(found == Timeliness::Late);
+            table.future += u64::from(found == Timeliness::Future);
             cells[nth - first] = match table.index.get(&key) {
                 Some(cell) => *cell,
                 None => register(table, registry, key, stage, observation, last.1),
@@ -230,7 +237,7 @@ pub(super) fn see(gauges: &mut Gauges, key: GaugeKey, mut seen: Gauge) {
 /// The place of the cell that counts for a key which this table has not met since it was last collected.
 #[cold]
 fn register(
-    table: &mut Table,
+    table: &mut WindowTable,
     registry: &Registry,
     key: CellKey,
     stage: &Stage,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::calls::{CALL_METRICS, Calls};
-use super::catalogue::{Attribute, Metric};
+use super::catalogue::{Metric, MetricAttribute};
 use super::histogram::{DurationHistogram, FixedHistogram};
 use super::labels::{Attributes, ChainLabel, Subject, class};
 use super::stage::Dims;
@@ -53,7 +53,7 @@ pub struct Series {
     /// since it was last retired; of a window, the window's start.
     pub start_unix_nano: u64,
     /// Its sums.
-    pub value: Value,
+    pub value: SeriesValue,
     /// Of durations: the slowest spans of the window (of running totals: of the last window that had any), slowest first,
     /// at most 4.
     pub exemplars: Vec<Exemplar>,
@@ -74,7 +74,7 @@ pub struct Exemplar {
 
 /// The sums of a series.
 #[derive(Clone, Debug)]
-pub enum Value {
+pub enum SeriesValue {
     /// Of a counter.
     Counter(u64),
     /// Of a duration, in nanoseconds.
@@ -85,7 +85,7 @@ pub enum Value {
     Gauge(f64),
 }
 
-impl Value {
+impl SeriesValue {
     /// The classic buckets, if it is a distribution.
     pub fn classic(&self) -> Option<&FixedHistogram> {
         match self {
@@ -153,7 +153,7 @@ impl Snapshot {
     pub fn duration(&self, select: impl Fn(&Attributes) -> bool) -> DurationHistogram {
         let mut together = DurationHistogram::default();
         for series in self.series(Metric::OperationDuration).iter().filter(|series| select(&series.attributes)) {
-            if let Value::Duration(histogram) = &series.value {
+            if let SeriesValue::Duration(histogram) = &series.value {
                 together.merge(histogram);
             }
         }
@@ -181,7 +181,7 @@ impl Snapshot {
             }
         }
         for series in self.series(Metric::OperationDuration) {
-            if let Value::Duration(histogram) = &series.value {
+            if let SeriesValue::Duration(histogram) = &series.value {
                 chains.entry(series.attributes.chain).or_default().duration.merge(histogram);
             }
         }
@@ -191,18 +191,18 @@ impl Snapshot {
 
 impl Series {
     /// The attributes that this series of `metric` has, as text, without the dimensions; never an empty value.
-    pub fn texts(&self, metric: Metric) -> impl Iterator<Item = (Attribute, Cow<'_, str>)> + '_ {
+    pub fn texts(&self, metric: Metric) -> impl Iterator<Item = (MetricAttribute, Cow<'_, str>)> + '_ {
         metric.entry().attributes.iter().filter_map(|attribute| Some((*attribute, self.text(*attribute)?)))
     }
 
-    fn text(&self, attribute: Attribute) -> Option<Cow<'_, str>> {
+    fn text(&self, attribute: MetricAttribute) -> Option<Cow<'_, str>> {
         let of_subject = |text: fn(&Subject) -> &str| {
             let text = self.subject.as_ref().map(text)?;
             (!text.is_empty()).then_some(Cow::Borrowed(text))
         };
         match attribute {
-            Attribute::Signer | Attribute::Target => of_subject(|subject| &subject.name),
-            Attribute::ServiceInstanceId => of_subject(|subject| &subject.instance),
+            MetricAttribute::Signer | MetricAttribute::Target => of_subject(|subject| &subject.name),
+            MetricAttribute::ServiceInstanceId => of_subject(|subject| &subject.instance),
             other => self.attributes.value(other),
         }
     }

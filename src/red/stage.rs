@@ -41,14 +41,14 @@ pub struct Reading {
     /// End of the span, nanoseconds since the Unix epoch: the reading that ended last counts, not the one that came last.
     pub end_unix_nano: u64,
     /// What is read.
-    pub state: State,
+    pub state: ObservedState,
     /// Of what. Whoever stages it has bounded the length of the texts.
     pub subject: Subject,
 }
 
 /// A state that a span tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum ObservedState {
     /// Pending minus latest nonce of a signer.
     NonceGap(i64),
     /// The circuit breaker that guards a target.

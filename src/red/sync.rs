@@ -45,7 +45,7 @@ pub(super) fn pause(round: u32) {
 
 /// Where the calling thread starts to look for a free shard. Threads get different numbers, so that each finds its own
 /// shard free and warm.
-pub(super) fn seat() -> usize {
+pub(super) fn shard_hint() -> usize {
     #[cfg(chainspan_loom)]
     {
         0
@@ -54,7 +54,7 @@ pub(super) fn seat() -> usize {
     {
         use std::sync::atomic::{AtomicUsize, Ordering};
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        thread_local!(static SEAT: usize = NEXT.fetch_add(1, Ordering::Relaxed));
-        SEAT.with(|seat| *seat)
+        thread_local!(static HINT: usize = NEXT.fetch_add(1, Ordering::Relaxed));
+        HINT.with(|hint| *hint)
     }
 }

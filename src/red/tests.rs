@@ -5,15 +5,15 @@ use std::sync::Arc;
 use super::*;
 use crate::gateway::{Detail, Measured, Operation, OutcomeClass};
 
-pub(super) fn settings(committers: usize) -> Settings {
-    Settings {
+pub(super) fn settings(committers: usize) -> RedSettings {
+    RedSettings {
         namespace: "avs.gateway".to_owned(),
         dimensions: vec!["service.name".to_owned()],
         chains: BTreeSet::new(),
         max_chains: 64,
         max_series: 4_096,
         committers,
-        ..Settings::default()
+        ..RedSettings::default()
     }
 }
 
@@ -180,7 +180,7 @@ mod loom_model {
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(2);
         model.check(|| {
-            let limits = Settings { max_series: 8, series_idle: Duration::from_secs(1), ..settings(2) };
+            let limits = RedSettings { max_series: 8, series_idle: Duration::from_secs(1), ..settings(2) };
             let red = Arc::new(Red::new(limits));
             red.commit(&stage(vec![observation(9, 1_000_000)]), 1);
             drop(red.snapshot());

@@ -36,9 +36,9 @@ pub(super) fn start(number: u64) -> u64 {
 
 /// The oldest window that may still be written.
 #[derive(Debug)]
-pub(super) struct Turn(AtomicU64);
+pub(super) struct WindowWatermark(AtomicU64);
 
-impl Turn {
+impl WindowWatermark {
     pub(super) fn new(oldest: u64) -> Self {
         Self(AtomicU64::new(oldest))
     }
@@ -49,23 +49,23 @@ impl Turn {
     }
 
     /// The open windows at `now_unix_nano`. A commit calls it with its shard in hand.
-    pub(super) fn open(&self, now_unix_nano: u64) -> Open {
+    pub(super) fn open(&self, now_unix_nano: u64) -> OpenWindows {
         let floor = self.0.load(Ordering::Acquire);
         let current = number(now_unix_nano).max(floor);
-        Open { oldest: current.saturating_sub(1).max(floor), current }
+        OpenWindows { oldest: current.saturating_sub(1).max(floor), current }
     }
 }
 
 /// The numbers of the open windows. They may be the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Open {
+pub(super) struct OpenWindows {
     pub(super) oldest: u64,
     pub(super) current: u64,
 }
 
 /// Where a span counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Timeliness {
     /// In the current window.
     Current,
     /// In the one before.
@@ -76,26 +76,26 @@ pub(super) enum Place {
     Future,
 }
 
-impl Open {
+impl OpenWindows {
     /// Where a span counts that ended at `end_unix_nano`.
     #[inline]
-    pub(super) fn place(self, end_unix_nano: u64) -> Place {
+    pub(super) fn place(self, end_unix_nano: u64) -> Timeliness {
         let start = start(self.current);
         if end_unix_nano < start {
-            if number(end_unix_nano) < self.oldest { Place::Late } else { Place::Before }
+            if number(end_unix_nano) < self.oldest { Timeliness::Late } else { Timeliness::Before }
         } else if end_unix_nano - start < WINDOW_NANO {
-            Place::Current
+            Timeliness::Current
         } else {
-            Place::Future
+            Timeliness::Future
         }
     }
 
     /// The number of the window that a place is in.
     #[inline]
-    pub(super) fn window(self, place: Place) -> u64 {
+    pub(super) fn window(self, place: Timeliness) -> u64 {
         match place {
-            Place::Current | Place::Future => self.current,
-            Place::Before | Place::Late => self.oldest,
+            Timeliness::Current | Timeliness::Future => self.current,
+            Timeliness::Before | Timeliness::Late => self.oldest,
         }
     }
 }
@@ -109,17 +109,17 @@ mod tests {
     /// current is future.
     #[test]
     fn a_span_counts_in_the_window_of_its_end() {
-        let open = Turn::new(0).open(start(7) + 3);
-        assert_eq!(open, Open { oldest: 6, current: 7 });
+        let open = WindowWatermark::new(0).open(start(7) + 3);
+        assert_eq!(open, OpenWindows { oldest: 6, current: 7 });
         for (end, place) in [
-            (start(6) - 1, Place::Late),
-            (start(6), Place::Before),
-            (start(7) - 1, Place::Before),
-            (start(7), Place::Current),
-            (start(8) - 1, Place::Current),
-            (start(8), Place::Future),
-            (u64::MAX, Place::Future),
-            (0, Place::Late),
+            (start(6) - 1, Timeliness::Late),
+            (start(6), Timeliness::Before),
+            (start(7) - 1, Timeliness::Before),
+            (start(7), Timeliness::Current),
+            (start(8) - 1, Timeliness::Current),
+            (start(8), Timeliness::Future),
+            (u64::MAX, Timeliness::Future),
+            (0, Timeliness::Late),
         ] {
             assert_eq!(open.place(end), place, "{end}");
         }
@@ -128,13 +128,13 @@ mod tests {
     /// Without a closed window in between, a clock that goes back is followed; behind what was closed it is not.
     #[test]
     fn a_closed_window_is_not_open_again() {
-        let turn = Turn::new(5);
-        assert_eq!(turn.open(start(3)), Open { oldest: 5, current: 5 });
-        assert_eq!(turn.open(start(9)), Open { oldest: 8, current: 9 });
-        turn.raise(8);
-        assert_eq!(turn.open(start(3)), Open { oldest: 8, current: 8 });
-        turn.raise(2);
-        assert_eq!(turn.open(0), Open { oldest: 8, current: 8 });
-        assert_eq!(turn.open(u64::MAX).current, u64::MAX / WINDOW_NANO);
+        let watermark = WindowWatermark::new(5);
+        assert_eq!(watermark.open(start(3)), OpenWindows { oldest: 5, current: 5 });
+        assert_eq!(watermark.open(start(9)), OpenWindows { oldest: 8, current: 9 });
+        watermark.raise(8);
+        assert_eq!(watermark.open(start(3)), OpenWindows { oldest: 8, current: 8 });
+        watermark.raise(2);
+        assert_eq!(watermark.open(0), OpenWindows { oldest: 8, current: 8 });
+        assert_eq!(watermark.open(u64::MAX).current, u64::MAX / WINDOW_NANO);
     }
 }

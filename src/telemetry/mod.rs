@@ -19,7 +19,7 @@ pub use process::{cpu_seconds, resident_bytes};
 
 /// Whether a value only grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
+pub enum MetricKind {
     /// It does.
     Counter,
     /// It goes up and down.
@@ -34,7 +34,7 @@ pub struct Sample {
     /// From the table of names; empty for a name that is not in it.
     pub help: &'static str,
     /// Whether it only grows.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// Names and values, in the order in which they were given.
     pub labels: Vec<(String, String)>,
     /// Counters are exact up to 2⁵³.
@@ -46,7 +46,7 @@ pub struct Sample {
 /// It is a [`Recorder`] of the `metrics` facade, so whatever speaks to that can be counted here; distributions through
 /// the facade are not kept.
 #[derive(Clone, Debug, Default)]
-pub struct Telemetry(Arc<DashMap<(Kind, Key), Arc<AtomicU64>>>);
+pub struct Telemetry(Arc<DashMap<(MetricKind, Key), Arc<AtomicU64>>>);
 
 static METADATA: Metadata<'static> = Metadata::new("chainspan", Level::INFO, None);
 
@@ -56,12 +56,12 @@ impl Telemetry {
         Self::default()
     }
 
-    /// The counter `name` with `labels`: the same one each time. Names are those of the table, [`OWN`].
+    /// The counter `name` with `labels`: the same one each time. Names are those of the table, [`OWN_METRICS`].
     pub fn counter(&self, name: &'static str, labels: &[(&'static str, &str)]) -> Counter {
         self.register_counter(&key(name, labels), &METADATA)
     }
 
-    /// The gauge `name` with `labels`: the same one each time. Names are those of the table, [`OWN`].
+    /// The gauge `name` with `labels`: the same one each time. Names are those of the table, [`OWN_METRICS`].
     pub fn gauge(&self, name: &'static str, labels: &[(&'static str, &str)]) -> Gauge {
         self.register_gauge(&key(name, labels), &METADATA)
     }
@@ -77,7 +77,7 @@ impl Telemetry {
         samples
     }
 
-    fn cell(&self, kind: Kind, key: &Key) -> Arc<AtomicU64> {
+    fn cell(&self, kind: MetricKind, key: &Key) -> Arc<AtomicU64> {
         let place = (kind, key.clone());
         if let Some(known) = self.0.get(&place) {
             return known.clone();
@@ -97,11 +97,11 @@ impl Recorder for Telemetry {
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        Counter::from_arc(self.cell(Kind::Counter, key))
+        Counter::from_arc(self.cell(MetricKind::Counter, key))
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::from_arc(self.cell(Kind::Gauge, key))
+        Gauge::from_arc(self.cell(MetricKind::Gauge, key))
     }
 
     /// Distributions are not kept: what is recorded here goes nowhere.
@@ -112,11 +112,11 @@ impl Recorder for Telemetry {
 
 /// A sample of a name in the table.
 pub fn sample(name: &'static str, labels: Vec<(String, String)>, value: f64) -> Sample {
-    let row = own(name);
+    let row = own_metric(name);
     Sample {
         name: name.to_owned(),
         help: row.map_or("", |row| row.help),
-        kind: row.map_or(Kind::Gauge, |row| row.kind),
+        kind: row.map_or(MetricKind::Gauge, |row| row.kind),
         labels,
         value,
     }
@@ -127,16 +127,16 @@ fn key(name: &'static str, labels: &[(&'static str, &str)]) -> Key {
     Key::from_parts(KeyName::from_const_str(name), labels)
 }
 
-fn read((kind, key): &(Kind, Key), cell: &AtomicU64) -> Sample {
+fn read((kind, key): &(MetricKind, Key), cell: &AtomicU64) -> Sample {
     let bits = cell.load(Ordering::Relaxed);
     Sample {
         name: key.name().to_owned(),
-        help: own(key.name()).map_or("", |row| row.help),
+        help: own_metric(key.name()).map_or("", |row| row.help),
         kind: *kind,
         labels: key.labels().map(|label| (label.key().to_owned(), label.value().to_owned())).collect(),
         value: match kind {
-            Kind::Counter => bits as f64,
-            Kind::Gauge => f64::from_bits(bits),
+            MetricKind::Counter => bits as f64,
+            MetricKind::Gauge => f64::from_bits(bits),
         },
     }
 }
@@ -169,7 +169,7 @@ mod tests {
         });
         let samples = telemetry.samples();
         let queue = samples.iter().find(|sample| sample.name == QUEUE_SPANS).expect("registered");
-        assert_eq!((queue.value, queue.kind), (7.5, Kind::Gauge));
+        assert_eq!((queue.value, queue.kind), (7.5, MetricKind::Gauge));
         assert_eq!(queue.labels, [("exporter".to_owned(), "otlp/datadog".to_owned())]);
         assert!(!queue.help.is_empty());
         assert_eq!(value(&samples, "chainspan_nobody_keeps_this"), None);
@@ -178,10 +178,15 @@ mod tests {
     /// Names in the table follow the naming rules that `promtool` checks: counters end in `_total`, gauges do not.
     #[test]
     fn the_table_of_names_is_well_formed() {
-        for (place, row) in OWN.iter().enumerate() {
-            assert_eq!(row.kind == Kind::Counter, row.name.ends_with("_total"), "{}", row.name);
+        for (place, row) in OWN_METRICS.iter().enumerate() {
+            assert_eq!(row.kind == MetricKind::Counter, row.name.ends_with("_total"), "{}", row.name);
             assert!(row.help.ends_with('.') || row.name == BUILD_INFO, "{}", row.name);
-            assert_eq!(OWN.iter().position(|other| other.name == row.name), Some(place), "{} stands twice", row.name);
+            assert_eq!(
+                OWN_METRICS.iter().position(|other| other.name == row.name),
+                Some(place),
+                "{} stands twice",
+                row.name
+            );
         }
     }
 

@@ -1,26 +1,26 @@
 //! The names of our own metrics, in one table.
 
-use super::Kind;
+use super::MetricKind;
 
 /// A metric of chainspan itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Own {
+pub struct OwnMetric {
     /// Prometheus name.
     pub name: &'static str,
     /// Counter or gauge.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// Label names, in order.
     pub labels: &'static [&'static str],
     /// One sentence for people.
     pub help: &'static str,
 }
 
-const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Own {
-    Own { name, kind: Kind::Counter, labels, help }
+const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> OwnMetric {
+    OwnMetric { name, kind: MetricKind::Counter, labels, help }
 }
 
-const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Own {
-    Own { name, kind: Kind::Gauge, labels, help }
+const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> OwnMetric {
+    OwnMetric { name, kind: MetricKind::Gauge, labels, help }
 }
 
 /// Request doors: spans answered with OK.
@@ -79,7 +79,7 @@ pub const CPU_SECONDS: &str = "process_cpu_seconds_total";
 pub const BUILD_INFO: &str = "chainspan_build_info";
 
 /// Every metric of our own.
-pub const OWN: &[Own] = &[
+pub const OWN_METRICS: &[OwnMetric] = &[
     counter(ACCEPTED_SPANS, &["signal"], "Spans that were answered with OK. Records, for metrics and logs."),
     counter(REFUSED_SPANS, &["signal"], "Spans of requests that were refused. Records, for metrics and logs."),
     counter(FAILED_REQUESTS, &["signal", "code"], "Requests that were not answered with OK, by gRPC code."),
@@ -123,6 +123,6 @@ pub const OWN: &[Own] = &[
 ];
 
 /// The row of `name`.
-pub fn own(name: &str) -> Option<&'static Own> {
-    OWN.iter().find(|own| own.name == name)
+pub fn own_metric(name: &str) -> Option<&'static OwnMetric> {
+    OWN_METRICS.iter().find(|own| own.name == name)
 }

@@ -11,7 +11,7 @@ use chainspan::chain::ChainId;
 use chainspan::config::Role;
 use chainspan::delivery::{BreakerState, Conservation, DestinationStatus, Signal};
 use chainspan::pipeline::Budget;
-use chainspan::red::{Cause, ChainLabel, ChainState, Health};
+use chainspan::red::{Cause, ChainHealth, ChainLabel, ChainState};
 use chainspan::store::{NotKept, StoreStatus};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -43,9 +43,9 @@ fn chains() -> Vec<ChainState> {
         why,
     };
     vec![
-        state(8453, Health::Down, Some(Cause::NoSuccess)),
-        state(8453, Health::Healthy, None),
-        state(1, Health::Healthy, None),
+        state(8453, ChainHealth::Down, Some(Cause::NoSuccess)),
+        state(8453, ChainHealth::Healthy, None),
+        state(1, ChainHealth::Healthy, None),
     ]
 }
 

@@ -10,7 +10,7 @@ use chainspan::config;
 use chainspan::delivery::Signal;
 use chainspan::export::prometheus::render;
 use chainspan::pipeline::{Budget, Parts, Pipeline};
-use chainspan::red::{Red, Settings};
+use chainspan::red::{Red, RedSettings};
 use chainspan::telemetry::Telemetry;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
@@ -62,7 +62,7 @@ fn request(spans: u64, tagged: bool) -> Bytes {
 fn pipeline() -> (Pipeline, Arc<Red>) {
     let text = include_str!("../../collector-config.yaml");
     let config = config::parse(text, "collector-config.yaml", &|_| None).expect("the configuration that is shipped");
-    let red = Arc::new(Red::new(Settings::default()));
+    let red = Arc::new(Red::new(RedSettings::default()));
     let pipeline = Pipeline::new(Parts {
         budget: Budget::new(1 << 30),
         chain: config.chain.as_ref(),

@@ -3,14 +3,15 @@
 use crate::support::*;
 use chainspan::gateway::{BreakerState, Count, Detail, Operation, Reason, Seconds, TxReason};
 use chainspan::red::{
-    ChainLabel, Health, Metric, Observation, Reading, Red, Settings, Snapshot, Stage, State, Subject, Value,
+    ChainHealth, ChainLabel, Metric, Observation, ObservedState, Reading, Red, RedSettings, SeriesValue, Snapshot,
+    Stage, Subject,
 };
 
 const SECOND: u64 = 1_000_000_000;
 const T: u64 = 1_700_000_000 * SECOND;
 const IDLE: u64 = 900 * SECOND;
 
-fn reading(raw: u64, name: &str, state: State, end_unix_nano: u64) -> Reading {
+fn reading(raw: u64, name: &str, state: ObservedState, end_unix_nano: u64) -> Reading {
     let subject = Subject { name: name.into(), instance: "gateway-0".into() };
     Reading { dims: 0, chain: Some(chain(raw)), end_unix_nano, state, subject }
 }
@@ -30,7 +31,7 @@ fn gauge(snapshot: &Snapshot, metric: Metric) -> Vec<(String, f64)> {
         series.texts(metric).map(|(_, value)| value.into_owned()).collect::<Vec<_>>().join(" ")
     };
     let value = |series: &chainspan::red::Series| match series.value {
-        Value::Gauge(value) => value,
+        SeriesValue::Gauge(value) => value,
         _ => panic!("a gauge"),
     };
     snapshot.series(metric).iter().map(|series| (text(series), value(series))).collect()
@@ -40,7 +41,7 @@ fn gauge(snapshot: &Snapshot, metric: Metric) -> Vec<(String, f64)> {
 /// that share its spans' cells stay as they are; when it returns it starts anew, with a fresh start.
 #[test]
 fn an_idle_series_is_retired_and_starts_anew() {
-    let red = Red::new(Settings { start_unix_nano: T, ..settings() });
+    let red = Red::new(RedSettings { start_unix_nano: T, ..settings() });
     let failed = || failure(Some(chain(1)), Operation::TxSubmission, Reason::Tx(TxReason::NonceTooLow), SECOND);
     let other = || failure(Some(chain(1)), Operation::TxSubmission, Reason::Tx(TxReason::Reverted), SECOND);
     red.commit(&stage(vec![failed(), failed(), other()]), T + SECOND);
@@ -71,13 +72,13 @@ fn an_idle_series_is_retired_and_starts_anew() {
 /// get series of their own again.
 #[test]
 fn retired_places_are_given_back() {
-    let red = Red::new(Settings { max_chains: 4, max_series: 200, start_unix_nano: T, ..settings() });
+    let red = Red::new(RedSettings { max_chains: 4, max_series: 200, start_unix_nano: T, ..settings() });
     for round in 0..5u64 {
         let now = T + round * (IDLE + 60 * SECOND);
         for invented in 0..500u64 {
             let id = round * 1_000 + invented;
             let observations = vec![varied(Some(chain(id + 10)), invented)];
-            let signer = reading(id + 10, &format!("signer-{id}"), State::NonceGap(1), now);
+            let signer = reading(id + 10, &format!("signer-{id}"), ObservedState::NonceGap(1), now);
             let dims = vec![dims(&format!("service-{id}"), "prod")];
             red.commit(&Stage { dims, observations, readings: vec![signer], ..Stage::default() }, now);
         }
@@ -102,14 +103,14 @@ fn inventing_signers_and_targets_changes_no_other_chain() {
     let honest = |n: u64| {
         let observation =
             Observation { end_unix_nano: T + n, trace_id: [1; 16], span_id: [2; 8], ..varied(Some(chain(2)), n) };
-        let signer = reading(2, &format!("signer-{}", n % 3), State::NonceGap(n as i64), T + n);
-        let target = reading(2, "rpc", State::Breaker(BreakerState::HalfOpen), T + n);
+        let signer = reading(2, &format!("signer-{}", n % 3), ObservedState::NonceGap(n as i64), T + n);
+        let target = reading(2, "rpc", ObservedState::Breaker(BreakerState::HalfOpen), T + n);
         Stage { readings: vec![signer, target], ..stage(vec![observation]) }
     };
     for n in 0..2_000u64 {
         let invented = format!("invented-{n}");
-        let signer = reading(1, &invented, State::NonceGap(i64::MAX), T + n);
-        let target = reading(1, &invented, State::Breaker(BreakerState::Open), u64::MAX);
+        let signer = reading(1, &invented, ObservedState::NonceGap(i64::MAX), T + n);
+        let target = reading(1, &invented, ObservedState::Breaker(BreakerState::Open), u64::MAX);
         let hostile = Stage {
             dims: vec![dims(&invented, "prod")],
             observations: vec![Observation { end_unix_nano: T + n, ..varied(Some(chain(1)), n) }],
@@ -137,12 +138,12 @@ fn inventing_signers_and_targets_changes_no_other_chain() {
 /// Gauges hold what ended last, not what came last, by signer, target and instance.
 #[test]
 fn gauges_are_last_seen_by_the_end_of_the_span() {
-    let red = Red::new(Settings { start_unix_nano: T, ..settings() });
-    let breaker = State::Breaker;
+    let red = Red::new(RedSettings { start_unix_nano: T, ..settings() });
+    let breaker = ObservedState::Breaker;
     red.commit(
         &readings(vec![
-            reading(1, "a", State::NonceGap(3), T + 2),
-            reading(1, "b", State::NonceGap(-1), T + 2),
+            reading(1, "a", ObservedState::NonceGap(3), T + 2),
+            reading(1, "b", ObservedState::NonceGap(-1), T + 2),
             reading(1, "rpc", breaker(BreakerState::Closed), T + 9),
         ]),
         T + 10,
@@ -150,8 +151,8 @@ fn gauges_are_last_seen_by_the_end_of_the_span() {
     red.snapshot();
     red.commit(
         &readings(vec![
-            reading(1, "a", State::NonceGap(7), T + 1),
-            reading(1, "b", State::NonceGap(5), T + 3),
+            reading(1, "a", ObservedState::NonceGap(7), T + 1),
+            reading(1, "b", ObservedState::NonceGap(5), T + 3),
             reading(1, "rpc", breaker(BreakerState::Open), T + 8),
         ]),
         T + 11,
@@ -166,7 +167,7 @@ fn gauges_are_last_seen_by_the_end_of_the_span() {
 /// health follows two evaluations later.
 #[test]
 fn last_success_and_health_follow_the_chain() {
-    let red = Red::new(Settings { start_unix_nano: T, ..settings() });
+    let red = Red::new(RedSettings { start_unix_nano: T, ..settings() });
     let ended = |observation, end_unix_nano| Observation { end_unix_nano, ..observation };
     red.commit(&stage(vec![ended(success(Some(chain(1)), Operation::Task, 1), T + SECOND)]), T + SECOND);
     assert_eq!(gauge(&red.snapshot_at(T + 3 * SECOND), Metric::LastSuccessAge), [("1 task".to_owned(), 2.0)]);
@@ -180,12 +181,12 @@ fn last_success_and_health_follow_the_chain() {
     assert_eq!(gauge(&snapshot, Metric::LastSuccessAge), [("1 task".to_owned(), 1_799.0)]);
     assert_eq!(gauge(&snapshot, Metric::ChainHealth), [("1".to_owned(), 0.0)]);
     let health = red.health();
-    assert_eq!((health[0].chain, health[0].health), (ChainLabel::Id(chain(1)), Health::Down));
+    assert_eq!((health[0].chain, health[0].health), (ChainLabel::Id(chain(1)), ChainHealth::Down));
     red.commit(&stage(vec![ended(success(Some(chain(1)), Operation::Task, 1), now); 1_000]), now);
     red.close(now);
     red.close(now + 300 * SECOND);
     red.close(now + 303 * SECOND);
-    assert_eq!(red.health()[0].health, Health::Healthy);
+    assert_eq!(red.health()[0].health, ChainHealth::Healthy);
 }
 
 /// The details of an operation are counted as the catalogue says; contradictions and garbage count nothing.
@@ -268,7 +269,9 @@ fn hostile_figures_poison_nothing() {
     let windows = red.flush(u64::MAX);
     let snapshot = red.snapshot_at(u64::MAX);
     assert_eq!(snapshot.total(Metric::Operations, |_| true), 4 * count);
-    let Value::Duration(histogram) = &snapshot.series(Metric::OperationDuration)[0].value else { panic!("durations") };
+    let SeriesValue::Duration(histogram) = &snapshot.series(Metric::OperationDuration)[0].value else {
+        panic!("durations")
+    };
     assert_eq!(histogram.exponential().map(|(_, n)| n).sum::<u64>() + histogram.zero_count(), 4 * count);
     assert_eq!(histogram.classic().buckets().iter().sum::<u64>(), 4 * count);
     assert!(histogram.classic().sum() > 0);
@@ -282,7 +285,7 @@ fn hostile_figures_poison_nothing() {
 /// 1.8 KB in a window.
 #[test]
 fn a_series_costs_about_two_kibibytes() {
-    let red = Red::new(Settings { max_series: 16_384, ..settings() });
+    let red = Red::new(RedSettings { max_series: 16_384, ..settings() });
     let spans: Vec<_> = (0..64 * 32 * 24u64)
         .map(|n| Observation {
             dims: (n / 64 % 32) as u32,

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use crate::support::{chain, settings, stage, success, varied};
 use chainspan::export::prometheus::{Format, render, render_as};
 use chainspan::gateway::Operation;
-use chainspan::red::{Call, ChainLabel, Red, Settings, SpanKind, Stage, StatusCode};
+use chainspan::red::{Call, ChainLabel, Red, RedSettings, SpanKind, Stage, StatusCode};
 
 const SECOND: u64 = 1_000_000_000;
 const T: u64 = 1_700_000_000 * SECOND;
 const IDLE: u64 = 15 * 60 * SECOND;
 
-fn counting() -> Settings {
-    Settings { span_metrics: true, start_unix_nano: T, ..settings() }
+fn counting() -> RedSettings {
+    RedSettings { span_metrics: true, start_unix_nano: T, ..settings() }
 }
 
 fn call(chain_id: u64, name: &str, duration_nano: u64) -> Call {
@@ -144,7 +144,7 @@ fn inventing_span_names_changes_nothing_of_others() {
 /// configured gets places of its own whenever it comes, the rest share `other`, and the limit holds.
 #[test]
 fn inventing_chains_takes_no_place_that_is_certain() {
-    let red = Red::new(Settings { chains: [chain(7)].into(), ..counting() });
+    let red = Red::new(RedSettings { chains: [chain(7)].into(), ..counting() });
     red.commit(&calls(vec![call(2, "known", 1)]), T);
     for n in 0..20_000u64 {
         let service = format!("service-{n}").into();
@@ -163,7 +163,7 @@ fn inventing_chains_takes_no_place_that_is_certain() {
 /// calls keeps its label as long as it has any.
 #[test]
 fn idle_calls_are_retired_and_start_anew() {
-    let red = Red::new(Settings { max_chains: 1, ..counting() });
+    let red = Red::new(RedSettings { max_chains: 1, ..counting() });
     for round in 0..3 {
         let now = T + round * 2 * IDLE;
         red.commit(&calls(vec![call(1 + round, "a", 1), call(1 + round, "b", 1)]), now);
@@ -183,7 +183,7 @@ fn idle_calls_are_retired_and_start_anew() {
 /// What a combination costs, with names of the usual length: its two series are one histogram.
 #[test]
 fn a_combination_costs_less_than_a_kibibyte() {
-    let red = Red::new(Settings { max_series: 32_768, ..counting() });
+    let red = Red::new(RedSettings { max_series: 32_768, ..counting() });
     let all = (0..64 * 32)
         .map(|n| Call {
             service: format!("gateway-{}", n % 4).into(),

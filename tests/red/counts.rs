@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::*;
 use chainspan::gateway::{Operation, QuorumReason, Reason, TxReason};
-use chainspan::red::{ChainLabel, Metric, Red, Settings, Snapshot, Stage};
+use chainspan::red::{ChainLabel, Metric, Red, RedSettings, Snapshot, Stage};
 use proptest::prelude::*;
 
 /// Everything that a snapshot says of one chain.
@@ -45,7 +45,7 @@ fn inventing_chains_and_services_explodes_nothing() {
     let configured = chain(11_155_111);
     for max_series in [200, 4_096] {
         let chains = BTreeSet::from([configured]);
-        let limits = Settings { chains, max_chains: 16, max_series, ..settings() };
+        let limits = RedSettings { chains, max_chains: 16, max_series, ..settings() };
         let red = Red::new(limits);
         std::thread::scope(|scope| {
             for thread in 0..4u64 {
@@ -81,7 +81,7 @@ fn inventing_chains_and_services_explodes_nothing() {
 /// What was admitted before a flood is counted in its own series during and after it.
 #[test]
 fn a_flood_does_not_displace_those_who_were_there() {
-    let red = Red::new(Settings { max_chains: 4, max_series: 200, ..settings() });
+    let red = Red::new(RedSettings { max_chains: 4, max_series: 200, ..settings() });
     let known = || stage(vec![success(Some(chain(1)), Operation::Task, 1_000_000)]);
     red.commit(&known(), 0);
     for invented in 0..5_000u64 {

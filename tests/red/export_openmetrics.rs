@@ -8,7 +8,7 @@ use crate::support::chain;
 use chainspan::export::prometheus::{Format, render, render_as, serve};
 use chainspan::gateway::{Operation, OutcomeClass};
 use chainspan::red::{
-    Attributes, ChainLabel, Dims, DurationHistogram, Exemplar, Family, Metric, Series, Snapshot, Value,
+    Attributes, ChainLabel, Dims, DurationHistogram, Exemplar, Family, Metric, Series, SeriesValue, Snapshot,
 };
 use chainspan::telemetry::{ACCEPTED_SPANS, Telemetry};
 use tokio::net::TcpListener;
@@ -39,16 +39,16 @@ fn snapshot() -> Snapshot {
         trace_id: [id; 16],
         span_id: [id; 8],
     };
-    let mut timed = series(Value::Duration(Arc::new(durations)));
+    let mut timed = series(SeriesValue::Duration(Arc::new(durations)));
     timed.exemplars = vec![seen(0xab, 900_000_000), seen(0xcd, 700_000_000), seen(0x01, 3_000_000)];
     let family = |metric, series| Family { metric, series: vec![series] };
     Snapshot {
         namespace: "avs.gateway".into(),
         dimensions: Arc::new(["service.name".to_owned()]),
         families: vec![
-            family(Metric::Operations, series(Value::Counter(3))),
+            family(Metric::Operations, series(SeriesValue::Counter(3))),
             family(Metric::OperationDuration, timed),
-            family(Metric::ChainHealth, series(Value::Gauge(2.0))),
+            family(Metric::ChainHealth, series(SeriesValue::Gauge(2.0))),
         ],
         overflow_observations: 0,
         calls: Vec::new(),

@@ -12,7 +12,7 @@ use chainspan::export::otlp::{Pusher, Settings, Span, requests};
 use chainspan::gateway::{Operation, OutcomeClass};
 use chainspan::red::{
     Attributes, ChainLabel, Dims, DurationHistogram, Exemplar, Family, FixedHistogram, Instrument, Metric, Series,
-    Snapshot, Value, Window,
+    SeriesValue, Snapshot, Window,
 };
 use chainspan::telemetry::{LOST_POINTS, SENT_POINTS, Telemetry};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -29,7 +29,7 @@ fn dims(service: &str) -> Arc<Dims> {
     Arc::new(Dims(vec![service.into(), "".into()].into()))
 }
 
-fn series(service: &str, chain: u64, operation: Operation, value: Value) -> Series {
+fn series(service: &str, chain: u64, operation: Operation, value: SeriesValue) -> Series {
     Series {
         dims: dims(service),
         attributes: Attributes {
@@ -64,17 +64,17 @@ fn settings(max_request_bytes: usize) -> Settings {
     Settings { temporality: Temporality::Delta, instance: Some("host:14317".to_owned()), max_request_bytes }
 }
 
-fn fixed(metric: Metric, values: &[i64]) -> Value {
+fn fixed(metric: Metric, values: &[i64]) -> SeriesValue {
     let Instrument::Histogram(bounds) = metric.entry().instrument else { panic!("{metric:?} is no histogram") };
     let mut histogram = FixedHistogram::new(bounds);
     values.iter().for_each(|value| histogram.add(*value));
-    Value::Fixed(histogram)
+    SeriesValue::Fixed(histogram)
 }
 
-fn duration(values: &[u64]) -> Value {
+fn duration(values: &[u64]) -> SeriesValue {
     let mut histogram = DurationHistogram::default();
     values.iter().for_each(|value| histogram.add(*value));
-    Value::Duration(Arc::new(histogram))
+    SeriesValue::Duration(Arc::new(histogram))
 }
 
 /// Attributes by name; every value must be a text.
@@ -94,17 +94,17 @@ fn a_window_is_written_as_the_agent_reads_it() {
     let slow = Exemplar { duration_nano: 4_000_000_000, end_unix_nano: START + 7, trace_id: [7; 16], span_id: [9; 8] };
     let mut timed = series("gateway", 1, Operation::Task, duration(&[0, 999, 1_000_000_000, 4_000_000_000]));
     timed.exemplars = vec![slow];
-    let mut overflow = series("gateway", 1, Operation::Task, Value::Counter(5));
+    let mut overflow = series("gateway", 1, Operation::Task, SeriesValue::Counter(5));
     overflow.attributes.overflow = true;
     let family = |metric, series| Family { metric, series };
     let all = snapshot(vec![
-        family(Metric::Operations, vec![series("gateway", 1, Operation::Task, Value::Counter(3)), overflow]),
+        family(Metric::Operations, vec![series("gateway", 1, Operation::Task, SeriesValue::Counter(3)), overflow]),
         family(Metric::OperationDuration, vec![timed]),
         family(
             Metric::SignedStakeRatio,
             vec![series("gateway", 1, Operation::Task, fixed(Metric::SignedStakeRatio, &[410_000_000, 670_000_000]))],
         ),
-        family(Metric::TxNonceGap, vec![series("gateway", 1, Operation::Task, Value::Gauge(2.0))]),
+        family(Metric::TxNonceGap, vec![series("gateway", 1, Operation::Task, SeriesValue::Gauge(2.0))]),
     ]);
     let written = requests(&all, Span::Window(START, END), &settings(1 << 20));
     assert_eq!((written.len(), written[0].points), (1, 5));
@@ -160,7 +160,7 @@ fn a_window_is_written_as_the_agent_reads_it() {
 fn totals_begin_where_their_series_begin() {
     let all = snapshot(vec![Family {
         metric: Metric::Operations,
-        series: vec![series("gateway", 1, Operation::Task, Value::Counter(3))],
+        series: vec![series("gateway", 1, Operation::Task, SeriesValue::Counter(3))],
     }]);
     let settings = Settings { temporality: Temporality::Cumulative, instance: None, ..settings(1 << 20) };
     let written = requests(&all, Span::Until(END), &settings);
@@ -186,7 +186,7 @@ proptest! {
         for ((service, chain, kind), count) in &points {
             let service = ["a", "gateway", ""][*service];
             let (metric, value) = match kind {
-                0 => (Metric::Operations, Value::Counter(*count)),
+                0 => (Metric::Operations, SeriesValue::Counter(*count)),
                 _ => (Metric::OperationDuration, duration(&vec![count * 1_000_000; *count as usize])),
             };
             families.entry(metric).or_default().push(series(service, *chain, Operation::Task, value));
@@ -260,7 +260,7 @@ fn destination(fault: &Fault, temporality: Temporality, telemetry: &Telemetry) -
 
 /// Three points.
 fn window() -> Window {
-    let counted = |chain| series("gateway", chain, Operation::Task, Value::Counter(chain));
+    let counted = |chain| series("gateway", chain, Operation::Task, SeriesValue::Counter(chain));
     let series = (1..=3).map(counted).collect();
     let snapshot = snapshot(vec![Family { metric: Metric::Operations, series }]);
     Window { start_unix_nano: START, end_unix_nano: END, snapshot }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::support::*;
 use chainspan::export::prometheus::{render, serve};
 use chainspan::gateway::{Operation, QuorumReason, Reason};
-use chainspan::red::{Metric, Red, Settings, Stage};
+use chainspan::red::{Metric, Red, RedSettings, Stage};
 use chainspan::telemetry::{ACCEPTED_SPANS, Telemetry};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,7 +25,7 @@ fn parse(text: &str) -> BTreeMap<String, String> {
 
 /// A red with a bit of everything: hostile names, overflow, all metrics.
 fn everything(namespace: &str) -> Red {
-    let red = Red::new(Settings { namespace: namespace.to_owned(), max_chains: 4, max_series: 300, ..settings() });
+    let red = Red::new(RedSettings { namespace: namespace.to_owned(), max_chains: 4, max_series: 300, ..settings() });
     for number in 0..3_000u64 {
         let hostile = ["gateway", "", "quo\"te\\back\nline", "{},= é"][(number % 4) as usize];
         let service = if number > 1_500 { format!("invented-{number}") } else { hostile.to_owned() };

@@ -3,7 +3,9 @@
 
 use crate::support::{chain, failure, settings, stage, success};
 use chainspan::gateway::{Operation, Reason};
-use chainspan::red::{Metric, Observation, Reading, Red, Settings, Stage, State, Subject, Value, Window};
+use chainspan::red::{
+    Metric, Observation, ObservedState, Reading, Red, RedSettings, SeriesValue, Stage, Subject, Window,
+};
 
 const SECOND: u64 = 1_000_000_000;
 /// The start of a window.
@@ -11,7 +13,7 @@ const T: u64 = 1_700_000_000 * SECOND;
 
 fn gap(value: i64, end_unix_nano: u64) -> Reading {
     let subject = Subject { name: "hot".into(), instance: "".into() };
-    Reading { dims: 0, chain: Some(chain(1)), end_unix_nano, state: State::NonceGap(value), subject }
+    Reading { dims: 0, chain: Some(chain(1)), end_unix_nano, state: ObservedState::NonceGap(value), subject }
 }
 
 fn gaps(readings: Vec<Reading>) -> Stage {
@@ -19,13 +21,13 @@ fn gaps(readings: Vec<Reading>) -> Stage {
 }
 
 fn red() -> Red {
-    Red::new(Settings { start_unix_nano: T, ..settings() })
+    Red::new(RedSettings { start_unix_nano: T, ..settings() })
 }
 
 /// Start of each window in seconds after T, and the value of the gauge in it.
 fn shown(windows: &[Window], metric: Metric) -> Vec<(u64, Option<f64>)> {
     let value = |window: &Window| match window.snapshot.series(metric).first()?.value {
-        Value::Gauge(value) => Some(value),
+        SeriesValue::Gauge(value) => Some(value),
         _ => panic!("a gauge"),
     };
     windows.iter().map(|window| ((window.start_unix_nano - T) / SECOND, value(window))).collect()
@@ -56,10 +58,10 @@ fn running_totals_show_the_last_at_once() {
     let red = red();
     red.commit(&gaps(vec![gap(3, T + 5 * SECOND), gap(8, T + 15 * SECOND)]), T + 16 * SECOND);
     let snapshot = red.snapshot();
-    assert!(matches!(snapshot.series(Metric::TxNonceGap)[0].value, Value::Gauge(8.0)));
+    assert!(matches!(snapshot.series(Metric::TxNonceGap)[0].value, SeriesValue::Gauge(8.0)));
     let windows = red.close(T + 25 * SECOND);
     assert_eq!(shown(&windows, Metric::TxNonceGap), [(0, Some(3.0))]);
-    assert!(matches!(red.snapshot().series(Metric::TxNonceGap)[0].value, Value::Gauge(8.0)));
+    assert!(matches!(red.snapshot().series(Metric::TxNonceGap)[0].value, SeriesValue::Gauge(8.0)));
 }
 
 /// A late reading joins the oldest open window, as a late span does, and yields to what ended after it; one from the future

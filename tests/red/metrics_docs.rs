@@ -8,7 +8,7 @@ use std::process::Command;
 
 use chainspan::cli::metrics::{calls_markdown, derived_markdown, own_markdown};
 use chainspan::red::{CALL_METRICS, Metric};
-use chainspan::telemetry::OWN;
+use chainspan::telemetry::OWN_METRICS;
 
 const WRITE: &str = "CHAINSPAN_WRITE_DOCS";
 
@@ -54,7 +54,7 @@ fn the_command_prints_every_metric() {
     for metric in CALL_METRICS {
         assert_eq!(table.lines().filter(|line| line.starts_with(metric.name)).count(), 1, "{}", metric.name);
     }
-    for own in OWN {
+    for own in OWN_METRICS {
         let name = format!("{} ", own.name);
         assert_eq!(table.lines().filter(|line| line.starts_with(&name)).count(), 1, "{name}");
     }

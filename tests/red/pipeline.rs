@@ -8,7 +8,7 @@ use bytes::Bytes;
 use chainspan::config::{Config, parse};
 use chainspan::delivery::Signal;
 use chainspan::pipeline::{Budget, Parts, Pipeline};
-use chainspan::red::{Metric, Red, Settings, Snapshot, Value};
+use chainspan::red::{Metric, Red, RedSettings, SeriesValue, Snapshot};
 use chainspan::telemetry::{ODD_SPANS, Telemetry};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
@@ -23,7 +23,7 @@ service:
 /// A pipeline without destinations: everything well-formed is accepted.
 fn pipeline(telemetry: &Telemetry) -> (Pipeline, Arc<Red>) {
     let config: Config = parse(YAML, "f", &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
-    let red = Arc::new(Red::new(Settings { start_unix_nano: now(), ..Settings::default() }));
+    let red = Arc::new(Red::new(RedSettings { start_unix_nano: now(), ..RedSettings::default() }));
     let parts = Parts {
         chain: config.chain.as_ref(),
         gateway: config.gateway.as_ref(),
@@ -44,7 +44,7 @@ fn gauges(snapshot: &Snapshot, metric: Metric) -> Vec<String> {
     let text = |series: &chainspan::red::Series| {
         let texts: Vec<_> = series.texts(metric).map(|(_, value)| value.into_owned()).collect();
         match series.value {
-            Value::Gauge(value) => format!("{} {value}", texts.join(" ")),
+            SeriesValue::Gauge(value) => format!("{} {value}", texts.join(" ")),
             _ => panic!("a gauge"),
         }
     };

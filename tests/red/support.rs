@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use chainspan::chain::ChainId;
 use chainspan::gateway::{Detail, Measured, Operation, OutcomeClass, QuorumReason, Reason, TxReason, WebhookStatus};
-use chainspan::red::{Dims, Observation, Settings, Stage};
+use chainspan::red::{Dims, Observation, RedSettings, Stage};
 
-pub(crate) fn settings() -> Settings {
-    Settings {
+pub(crate) fn settings() -> RedSettings {
+    RedSettings {
         namespace: "avs.gateway".to_owned(),
         dimensions: vec!["service.name".to_owned(), "deployment.environment.name".to_owned()],
         chains: Default::default(),
         max_chains: 64,
         max_series: 4_096,
         committers: 4,
-        ..Settings::default()
+        ..RedSettings::default()
     }
 }
 

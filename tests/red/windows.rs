@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::*;
 use chainspan::gateway::Operation;
-use chainspan::red::{ChainLabel, Exemplar, Metric, Observation, Red, Settings, Value, WINDOW_NANO, Window};
+use chainspan::red::{ChainLabel, Exemplar, Metric, Observation, Red, RedSettings, SeriesValue, WINDOW_NANO, Window};
 use proptest::prelude::*;
 
 const SECOND: u64 = 1_000_000_000;
@@ -21,8 +21,8 @@ fn traced(end: u64, duration_nano: u64, id: u8) -> Observation {
     Observation { end_unix_nano: end, trace_id: [id; 16], span_id: [id; 8], ..observation }
 }
 
-fn starting(start_unix_nano: u64) -> Settings {
-    Settings { start_unix_nano, ..settings() }
+fn starting(start_unix_nano: u64) -> RedSettings {
+    RedSettings { start_unix_nano, ..settings() }
 }
 
 fn operations(window: &Window) -> u64 {
@@ -193,7 +193,7 @@ fn exemplars_are_the_slowest_of_their_window() {
     assert_eq!(of(latest), [7]);
     assert_eq!((latest[0].duration_nano, latest[0].end_unix_nano, latest[0].span_id), (1, T + 15 * SECOND, [7; 8]));
 
-    let none = Red::new(Settings { exemplars: 0, ..settings() });
+    let none = Red::new(RedSettings { exemplars: 0, ..settings() });
     none.commit(&stage(vec![traced(T, 1, 1)]), T);
     assert!(none.snapshot().series(Metric::OperationDuration)[0].exemplars.is_empty());
 }
@@ -208,7 +208,7 @@ fn nothing_tears_while_windows_turn() {
     let done = AtomicBool::new(false);
     let sound = |snapshot: &chainspan::red::Snapshot| {
         for series in snapshot.series(Metric::OperationDuration) {
-            let Value::Duration(histogram) = &series.value else { panic!("a duration") };
+            let SeriesValue::Duration(histogram) = &series.value else { panic!("a duration") };
             let fine: u64 = histogram.exponential().map(|(_, count)| count).sum();
             assert_eq!(fine + histogram.zero_count(), histogram.count());
             let ChainLabel::Id(id) = series.attributes.chain else { panic!("all have a chain") };

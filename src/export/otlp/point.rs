@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use prost::Message;
 
-use crate::red::{self, DurationHistogram, FixedHistogram, Metric, Series, Value};
+use crate::red::{self, DurationHistogram, FixedHistogram, Metric, Series, SeriesValue};
 
 /// Of the buckets of durations: 64 to a doubling.
 const SCALE: i32 = 6;
@@ -34,16 +34,16 @@ impl Point {
         let mut attributes = attributes(metric, series);
         attributes.extend(instance.map(|instance| string("chainspan.instance", instance)));
         match &series.value {
-            Value::Counter(count) => {
+            SeriesValue::Counter(count) => {
                 // More than 2⁶³ cannot be said, nor reached.
                 let count = i64::try_from(*count).unwrap_or(i64::MAX);
                 Self::Number(number(attributes, (start, end), number_data_point::Value::AsInt(count)))
             }
-            Value::Gauge(value) => {
+            SeriesValue::Gauge(value) => {
                 Self::Number(number(attributes, (start, end), number_data_point::Value::AsDouble(*value)))
             }
-            Value::Fixed(histogram) => Self::Fixed(fixed(attributes, (start, end), histogram)),
-            Value::Duration(histogram) => {
+            SeriesValue::Fixed(histogram) => Self::Fixed(fixed(attributes, (start, end), histogram)),
+            SeriesValue::Duration(histogram) => {
                 let exemplars = series.exemplars.iter().map(exemplar).collect();
                 Self::Exponential(exponential(attributes, (start, end), histogram, exemplars))
             }

@@ -15,7 +15,7 @@ use prost::Message;
 
 use super::point::{Point, string};
 use crate::config::Temporality;
-use crate::red::{self, Dims, Series, Snapshot, Value};
+use crate::red::{self, Dims, Series, SeriesValue, Snapshot};
 
 /// The scope becomes a tag at the agent, so it never changes, not even with our version.
 const SCOPE: (&str, &str) = ("chainspan", "1");
@@ -102,17 +102,17 @@ fn resource(snapshot: &Snapshot, dims: &Dims) -> Resource {
 }
 
 /// The metric without its points.
-fn head(snapshot: &Snapshot, metric: red::Metric, value: &Value, temporality: Temporality) -> Metric {
+fn head(snapshot: &Snapshot, metric: red::Metric, value: &SeriesValue, temporality: Temporality) -> Metric {
     let entry = metric.entry();
     let aggregation_temporality = match temporality {
         Temporality::Delta => AggregationTemporality::Delta,
         Temporality::Cumulative => AggregationTemporality::Cumulative,
     } as i32;
     let data = match value {
-        Value::Counter(_) => Data::Sum(Sum { is_monotonic: true, aggregation_temporality, ..Sum::default() }),
-        Value::Gauge(_) => Data::Gauge(Gauge::default()),
-        Value::Fixed(_) => Data::Histogram(Histogram { aggregation_temporality, ..Histogram::default() }),
-        Value::Duration(_) => {
+        SeriesValue::Counter(_) => Data::Sum(Sum { is_monotonic: true, aggregation_temporality, ..Sum::default() }),
+        SeriesValue::Gauge(_) => Data::Gauge(Gauge::default()),
+        SeriesValue::Fixed(_) => Data::Histogram(Histogram { aggregation_temporality, ..Histogram::default() }),
+        SeriesValue::Duration(_) => {
             Data::ExponentialHistogram(ExponentialHistogram { aggregation_temporality, ..Default::default() })
         }
     };

@@ -1,6 +1,6 @@
 //! Names and labels as Prometheus allows them.
 
-use crate::red::{Attribute, Family, Series};
+use crate::red::{Family, MetricAttribute, Series};
 
 /// The labels of a series without braces: `chain_id="1",operation="task"`.
 pub(super) fn of_series(dimensions: &[String], family: &Family, series: &Series) -> String {
@@ -40,10 +40,10 @@ pub(super) fn label(labels: &mut String, name: &str, value: &str) {
 
 pub(super) const OVERFLOW: &str = "otel_metric_overflow";
 
-fn attribute_label(attribute: Attribute) -> &'static str {
+fn attribute_label(attribute: MetricAttribute) -> &'static str {
     match attribute {
-        Attribute::ErrorType => "error_type",
-        Attribute::ServiceInstanceId => "service_instance_id",
+        MetricAttribute::ErrorType => "error_type",
+        MetricAttribute::ServiceInstanceId => "service_instance_id",
         same => same.name(),
     }
 }

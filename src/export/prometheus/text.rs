@@ -6,8 +6,8 @@ use std::fmt::Write;
 
 use super::Format;
 use super::label::{dimension_labels, label, of_series, sanitized};
-use crate::red::{Exemplar, Family, FixedHistogram, Instrument, Series, Snapshot, Value, decimal};
-use crate::telemetry::{FUTURE_SPANS, Kind, LATE_SPANS, SERIES, SERIES_OVERFLOW, Sample, sample};
+use crate::red::{Exemplar, Family, FixedHistogram, Instrument, Series, SeriesValue, Snapshot, decimal};
+use crate::telemetry::{FUTURE_SPANS, LATE_SPANS, MetricKind, SERIES, SERIES_OVERFLOW, Sample, sample};
 
 /// As text format 0.0.4: the metrics derived from spans, if any are, then our own.
 pub fn render(snapshot: Option<&Snapshot>, own: &[Sample]) -> String {
@@ -69,10 +69,10 @@ impl Page {
             let Series { start_unix_nano, exemplars, .. } = series;
             let of = Of { name: &name, labels: &labels, start_unix_nano: *start_unix_nano, exemplars };
             match &series.value {
-                Value::Counter(count) => self.counter(&of, *count),
-                Value::Gauge(value) => self.line(&name, "", &labels, "", &number(*value)),
-                Value::Duration(histogram) => self.histogram(&of, &bounds, histogram.classic()),
-                Value::Fixed(histogram) => self.histogram(&of, &bounds, histogram),
+                SeriesValue::Counter(count) => self.counter(&of, *count),
+                SeriesValue::Gauge(value) => self.line(&name, "", &labels, "", &number(*value)),
+                SeriesValue::Duration(histogram) => self.histogram(&of, &bounds, histogram.classic()),
+                SeriesValue::Fixed(histogram) => self.histogram(&of, &bounds, histogram),
             }
         }
     }
@@ -111,8 +111,8 @@ impl Page {
         let mut last = "";
         for sample in own {
             let (kind, suffix) = match sample.kind {
-                Kind::Counter => ("counter", "_total"),
-                Kind::Gauge => ("gauge", ""),
+                MetricKind::Counter => ("counter", "_total"),
+                MetricKind::Gauge => ("gauge", ""),
             };
             let name = sample.name.strip_suffix(suffix).unwrap_or(&sample.name);
             if sample.name != last {

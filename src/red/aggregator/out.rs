@@ -5,11 +5,11 @@ use std::ops::RangeInclusive;
 use super::*;
 
 /// As of when something is asked for.
-type As<T> = fn(&Latest<T>) -> Option<T>;
+type As<T> = fn(&LatestByWindow<T>) -> Option<T>;
 
-impl Books {
+impl Aggregator {
     /// Hands out the windows that are over.
-    pub(in crate::red) fn close(&mut self, open: Open) -> Vec<Window> {
+    pub(in crate::red) fn close(&mut self, open: OpenWindows) -> Vec<Window> {
         let mut closed = Vec::new();
         let quiet_since = self.next.max(self.began.unwrap_or(u64::MAX)).max(open.oldest.saturating_sub(MOST_QUIET));
         let mut quiet = quiet_since;
@@ -31,8 +31,8 @@ impl Books {
     }
 
     /// Hands out all windows; the current one is cut at `now`.
-    pub(in crate::red) fn flush(&mut self, open: Open, now: u64) -> Vec<Window> {
-        let mut closed = self.close(Open { oldest: open.current, ..open });
+    pub(in crate::red) fn flush(&mut self, open: OpenWindows, now: u64) -> Vec<Window> {
+        let mut closed = self.close(OpenWindows { oldest: open.current, ..open });
         let (mut first, mut current) = (open.current, Ledger::default());
         for (number, waiting) in std::mem::take(&mut self.windows) {
             // What a clock that had jumped ahead left in windows to come belongs to the current one.
@@ -52,7 +52,7 @@ impl Books {
         let (overflow, late, future) = (ledger.overflow, ledger.late, ledger.future);
         self.gauges.values_mut().for_each(|seen| seen.latest.hand_out(*numbers.end()));
         self.successes.values_mut().for_each(|success| success.latest.hand_out(*numbers.end()));
-        let gauges = self.gauge_series(end, Latest::handed_out, Latest::handed_out);
+        let gauges = self.gauge_series(end, LatestByWindow::handed_out, LatestByWindow::handed_out);
         let gauges = gauges.map(|(metric, series)| (metric, Series { start_unix_nano: start, ..series }));
         let families = families(ledger.into_series(start).chain(gauges));
         self.handed_out = end;
@@ -76,7 +76,7 @@ impl Books {
         late: u64,
         future: u64,
     ) -> Snapshot {
-        let Rules { namespace, dimensions, .. } = &self.rules;
+        let AggregatorRules { namespace, dimensions, .. } = &self.rules;
         Snapshot {
             namespace: namespace.clone(),
             dimensions: dimensions.clone(),
@@ -100,7 +100,7 @@ impl Books {
             attributes,
             subject: None,
             start_unix_nano: since,
-            value: Value::Gauge(value),
+            value: SeriesValue::Gauge(value),
             exemplars: Vec::new(),
         };
         let seen = self.gauges.iter().filter_map(move |(key, seen)| {

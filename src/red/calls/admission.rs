@@ -25,25 +25,25 @@ pub fn with_calls(series: usize) -> usize {
 
 /// Admission of keys. What has been admitted stays until it is given back; what was turned away shares one key per chain.
 #[derive(Debug)]
-pub(in crate::red) struct Places {
+pub(in crate::red) struct CallAdmission {
     keys: DashSet<CallKey>,
     /// Keys that any chain may have, whatever the others take.
     certain: usize,
     /// Keys that one chain has at most.
     most: usize,
     /// Held while something is admitted or given back, so that the limit is exact.
-    room: Mutex<Room>,
+    room: Mutex<CallQuota>,
 }
 
 #[derive(Debug)]
-struct Room {
+struct CallQuota {
     /// Places that nobody has for certain and nobody has taken.
     common: usize,
     of_chain: HashMap<ChainLabel, usize>,
 }
 
-impl Places {
-    /// Places for `max_series` series of `labels` chain labels at most, the shared ones included.
+impl CallAdmission {
+    /// Admits keys for `max_series` series of `labels` chain labels at most, the shared ones included.
     pub(in crate::red) fn new(max_series: usize, labels: usize) -> Self {
         let keys = (max_series / SERIES).saturating_sub(labels.min(max_series / SERIES / 2));
         let certain = keys / 2 / labels.max(1);
@@ -52,7 +52,7 @@ impl Places {
             keys: DashSet::new(),
             certain,
             most: certain + common.div_ceil(4),
-            room: Mutex::new(Room { common, of_chain: HashMap::new() }),
+            room: Mutex::new(CallQuota { common, of_chain: HashMap::new() }),
         }
     }
 
@@ -91,7 +91,7 @@ impl Places {
         room.of_chain.retain(|_, taken| *taken > 0);
     }
 
-    fn room(&self) -> MutexGuard<'_, Room> {
+    fn room(&self) -> MutexGuard<'_, CallQuota> {
         lock(&self.room)
     }
 }
@@ -108,7 +108,7 @@ mod tests {
         CallKey { name: Arc::from(format!("span-{name}")), overflow: false, ..CallKey::overflow(chain) }
     }
 
-    fn admitted(places: &Places, chain: u64, names: usize) -> usize {
+    fn admitted(places: &CallAdmission, chain: u64, names: usize) -> usize {
         (0..names).filter(|name| places.admit(&key(chain, *name))).count()
     }
 
@@ -116,7 +116,7 @@ mod tests {
     /// together no more than there are places; what is given back is there for others.
     #[test]
     fn every_chain_has_its_share() {
-        let places = Places::new(1_024, 10);
+        let places = CallAdmission::new(1_024, 10);
         let (certain, most) = (places.certain, places.most);
         assert!(certain >= 20 && most > 2 * certain, "{certain} {most}");
         for round in 0..3 {
@@ -133,6 +133,6 @@ mod tests {
             places.give_back(&all);
             assert!(places.room().of_chain.is_empty());
         }
-        assert_eq!(Places::new(0, 0).most, 0, "no series, no places");
+        assert_eq!(CallAdmission::new(0, 0).most, 0, "no series, no places");
     }
 }

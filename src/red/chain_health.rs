@@ -42,7 +42,7 @@ impl Default for Thresholds {
 /// How a chain is doing. The number is the value of `chain.health`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum Health {
+pub enum ChainHealth {
     /// Nothing succeeds, or a circuit breaker is open.
     Down = 0,
     /// Too much fails, or a nonce gap stays.
@@ -66,7 +66,7 @@ pub enum Cause {
     NonceGap,
 }
 
-impl Health {
+impl ChainHealth {
     /// `down`, `degraded`, `healthy`.
     pub fn label(self) -> &'static str {
         match self {
@@ -89,10 +89,10 @@ impl Cause {
         }
     }
 
-    fn health(self) -> Health {
+    fn health(self) -> ChainHealth {
         match self {
-            Self::NoSuccess | Self::BreakerOpen => Health::Down,
-            Self::ErrorRatio | Self::QuorumFailureRatio | Self::NonceGap => Health::Degraded,
+            Self::NoSuccess | Self::BreakerOpen => ChainHealth::Down,
+            Self::ErrorRatio | Self::QuorumFailureRatio | Self::NonceGap => ChainHealth::Degraded,
         }
     }
 }
@@ -177,7 +177,7 @@ impl Tracker {
     }
 
     /// Looks at the chain at `now`; the answer is how it is doing after that.
-    pub(super) fn evaluate(&mut self, now: u64, thresholds: &Thresholds, signs: Signs) -> Health {
+    pub(super) fn evaluate(&mut self, now: u64, thresholds: &Thresholds, signs: Signs) -> ChainHealth {
         let found = self.cause_now(now, thresholds, signs);
         let same = |a: Option<Cause>, b: Option<Cause>| a.map(Cause::health) == b.map(Cause::health);
         if same(found, self.cause) {
@@ -195,8 +195,8 @@ impl Tracker {
         self.health()
     }
 
-    pub(super) fn health(&self) -> Health {
-        self.cause.map_or(Health::Healthy, Cause::health)
+    pub(super) fn health(&self) -> ChainHealth {
+        self.cause.map_or(ChainHealth::Healthy, Cause::health)
     }
 
     pub(super) fn cause(&self) -> Option<Cause> {
@@ -245,7 +245,7 @@ mod tests {
         Happened { window, outcome, aggregation, of_quorum: false, count, newest_end: end }
     }
 
-    fn twice(tracker: &mut Tracker, now: u64, signs: Signs) -> Health {
+    fn twice(tracker: &mut Tracker, now: u64, signs: Signs) -> ChainHealth {
         tracker.evaluate(now, &Thresholds::default(), signs);
         tracker.evaluate(now, &Thresholds::default(), signs)
     }
@@ -255,13 +255,13 @@ mod tests {
     fn two_evaluations_in_a_row_change_it() {
         let (mut tracker, limits) = (Tracker::default(), Thresholds::default());
         let open = Signs { breaker_open: true, ..Signs::default() };
-        assert_eq!(tracker.evaluate(0, &limits, open), Health::Healthy);
-        assert_eq!(tracker.evaluate(1, &limits, Signs::default()), Health::Healthy);
-        assert_eq!(tracker.evaluate(2, &limits, open), Health::Healthy);
-        assert_eq!(tracker.evaluate(3, &limits, open), Health::Down);
+        assert_eq!(tracker.evaluate(0, &limits, open), ChainHealth::Healthy);
+        assert_eq!(tracker.evaluate(1, &limits, Signs::default()), ChainHealth::Healthy);
+        assert_eq!(tracker.evaluate(2, &limits, open), ChainHealth::Healthy);
+        assert_eq!(tracker.evaluate(3, &limits, open), ChainHealth::Down);
         assert_eq!(tracker.cause(), Some(Cause::BreakerOpen));
-        assert_eq!(tracker.evaluate(4, &limits, Signs::default()), Health::Down);
-        assert_eq!(tracker.evaluate(5, &limits, Signs::default()), Health::Healthy);
+        assert_eq!(tracker.evaluate(4, &limits, Signs::default()), ChainHealth::Down);
+        assert_eq!(tracker.evaluate(5, &limits, Signs::default()), ChainHealth::Healthy);
     }
 
     /// Failures for a minute without a success are down; silence is not, and one success clears it.
@@ -269,27 +269,34 @@ mod tests {
     fn down_is_when_nothing_succeeds_that_is_attempted() {
         let mut tracker = Tracker::default();
         tracker.count(happened(OutcomeClass::Success, 1, 100 * SECOND));
-        assert_eq!(twice(&mut tracker, 10_000 * SECOND, Signs::default()), Health::Healthy, "silent");
+        assert_eq!(twice(&mut tracker, 10_000 * SECOND, Signs::default()), ChainHealth::Healthy, "silent");
         tracker.count(happened(OutcomeClass::Failure, 1, 10_000 * SECOND));
         tracker.count(happened(OutcomeClass::Failure, 1, 10_040 * SECOND));
-        assert_eq!(twice(&mut tracker, 10_059 * SECOND, Signs::default()), Health::Healthy);
-        assert_eq!(twice(&mut tracker, 10_060 * SECOND, Signs::default()), Health::Down);
+        assert_eq!(twice(&mut tracker, 10_059 * SECOND, Signs::default()), ChainHealth::Healthy);
+        assert_eq!(twice(&mut tracker, 10_060 * SECOND, Signs::default()), ChainHealth::Down);
         tracker.count(happened(OutcomeClass::Success, 1, 10_061 * SECOND));
-        assert_eq!(twice(&mut tracker, 10_062 * SECOND, Signs::default()), Health::Healthy);
+        assert_eq!(twice(&mut tracker, 10_062 * SECOND, Signs::default()), ChainHealth::Healthy);
     }
 
     /// Five percent of ten operations in five minutes; fewer operations, or older ones, say nothing.
     #[test]
     fn degraded_is_a_ratio_of_enough_operations() {
         let at = 1_000 * SECOND;
-        for (successes, failures, expected) in
-            [(8, 1, Health::Healthy), (9, 1, Health::Degraded), (95, 5, Health::Healthy), (94, 6, Health::Degraded)]
-        {
+        for (successes, failures, expected) in [
+            (8, 1, ChainHealth::Healthy),
+            (9, 1, ChainHealth::Degraded),
+            (95, 5, ChainHealth::Healthy),
+            (94, 6, ChainHealth::Degraded),
+        ] {
             let mut tracker = Tracker::default();
             tracker.count(happened(OutcomeClass::Failure, failures, at));
             tracker.count(happened(OutcomeClass::Success, successes, at + 1));
             assert_eq!(twice(&mut tracker, at + 2, Signs::default()), expected, "{failures} of {successes}");
-            assert_eq!(twice(&mut tracker, at + 320 * SECOND, Signs::default()), Health::Healthy, "five minutes on");
+            assert_eq!(
+                twice(&mut tracker, at + 320 * SECOND, Signs::default()),
+                ChainHealth::Healthy,
+                "five minutes on"
+            );
         }
     }
 
@@ -297,7 +304,7 @@ mod tests {
     #[test]
     fn degraded_is_a_quorum_that_is_missed() {
         for (of_quorum, count, expected) in
-            [(true, 4, Health::Degraded), (true, 3, Health::Healthy), (false, 4, Health::Healthy)]
+            [(true, 4, ChainHealth::Degraded), (true, 3, ChainHealth::Healthy), (false, 4, ChainHealth::Healthy)]
         {
             let mut tracker = Tracker::default();
             tracker.count(Happened { of_quorum, ..happened(OutcomeClass::Failure, 1, SECOND) });
@@ -310,7 +317,7 @@ mod tests {
     #[test]
     fn degraded_is_a_nonce_gap_that_stays() {
         let signs = Signs { gap_since: Some(SECOND), ..Signs::default() };
-        assert_eq!(twice(&mut Tracker::default(), 60 * SECOND, signs), Health::Healthy);
-        assert_eq!(twice(&mut Tracker::default(), 61 * SECOND, signs), Health::Degraded);
+        assert_eq!(twice(&mut Tracker::default(), 60 * SECOND, signs), ChainHealth::Healthy);
+        assert_eq!(twice(&mut Tracker::default(), 61 * SECOND, signs), ChainHealth::Degraded);
     }
 }

@@ -17,17 +17,17 @@ use hashbrown::{HashMap, HashSet};
 use super::calls;
 use super::catalogue::Metric;
 use super::cell::Cell;
+use super::chain_health::{Cause, ChainHealth, Happened, Signs, Thresholds, Tracker};
 use super::gauge::{Gauge, GaugeKey};
-use super::health::{Cause, Happened, Health, Signs, Thresholds, Tracker};
 use super::key::{CellKey, OVERFLOW_DIMS, SeriesKey};
 use super::labels::{Attributes, ChainLabel, class};
-use super::latest::Latest;
-use super::ledger::{Ledger, Moment, families};
+use super::latest::LatestByWindow;
+use super::ledger::{CountedAt, Ledger, families};
 use super::registry::Registry;
-use super::shard::{Counted, Table};
-use super::snapshot::{Series, Snapshot, Value};
+use super::shard::{Counted, WindowTable};
+use super::snapshot::{Series, SeriesValue, Snapshot};
 use super::stage::Dims;
-use super::window::{self, Open, Window};
+use super::window::{self, OpenWindows, Window};
 use crate::gateway::{Operation, OutcomeClass};
 
 /// Windows that wait to be handed out, at most.
@@ -41,7 +41,7 @@ const EVALUATE_NANO: u64 = 2_000_000_000;
 
 /// What the books need to know.
 #[derive(Debug)]
-pub(super) struct Rules {
+pub(super) struct AggregatorRules {
     pub(super) namespace: Arc<str>,
     pub(super) dimensions: Arc<[String]>,
     pub(super) idle_nano: u64,
@@ -51,11 +51,11 @@ pub(super) struct Rules {
 
 /// Everything that has been counted.
 #[derive(Debug)]
-pub(super) struct Books {
-    rules: Rules,
+pub(super) struct Aggregator {
+    rules: AggregatorRules,
     totals: Ledger,
     /// By the number of their first window.
-    windows: BTreeMap<u64, Waiting>,
+    windows: BTreeMap<u64, PendingWindow>,
     /// The first window that has not been handed out.
     next: u64,
     /// Until when windows have been handed out, nanoseconds since the Unix epoch.
@@ -64,7 +64,7 @@ pub(super) struct Books {
     began: Option<u64>,
     gauges: HashMap<GaugeKey, Seen>,
     successes: HashMap<SeriesKey, Success>,
-    chains: HashMap<SeriesKey, Chain>,
+    chains: HashMap<SeriesKey, TrackedChain>,
     calls: calls::Totals,
     /// The latest clock heard of.
     now: u64,
@@ -73,7 +73,7 @@ pub(super) struct Books {
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct PendingWindow {
     last: u64,
     ledger: Ledger,
 }
@@ -83,7 +83,7 @@ struct Seen {
     /// As it was first seen: whose it is.
     gauge: Gauge,
     /// End of the span and value.
-    latest: Latest<(u64, i64)>,
+    latest: LatestByWindow<(u64, i64)>,
     touched: u64,
     since: u64,
     above_since: Option<u64>,
@@ -94,12 +94,12 @@ struct Success {
     dims: Arc<Dims>,
     attributes: Attributes,
     /// End of the span.
-    latest: Latest<u64>,
+    latest: LatestByWindow<u64>,
     since: u64,
 }
 
 #[derive(Debug)]
-struct Chain {
+struct TrackedChain {
     dims: Arc<Dims>,
     attributes: Attributes,
     touched: u64,
@@ -115,14 +115,14 @@ pub struct ChainState {
     /// The chain.
     pub chain: ChainLabel,
     /// How it is doing.
-    pub health: Health,
+    pub health: ChainHealth,
     /// Why, unless it is healthy.
     pub why: Option<Cause>,
 }
 
-impl Books {
+impl Aggregator {
     /// Nothing counted; no window begins before `start_unix_nano`.
-    pub(super) fn new(rules: Rules, start_unix_nano: u64) -> Self {
+    pub(super) fn new(rules: AggregatorRules, start_unix_nano: u64) -> Self {
         Self {
             rules,
             totals: Ledger::default(),
@@ -149,15 +149,15 @@ impl Books {
         self.calls.enter(counted.calls, self.now, &registry.calls, |chain| registry.label(chain));
     }
 
-    fn enter_table(&mut self, table: Table, registry: &Registry) {
+    fn enter_table(&mut self, table: WindowTable, registry: &Registry) {
         let window = table.window.max(self.next);
         self.began.get_or_insert(window);
-        let moment = Moment { window, since: table.since, touched: self.now };
+        let moment = CountedAt { window, since: table.since, touched: self.now };
         // A window that has been joined with the one before is found under that one's number.
         let known = self.windows.range(..=window).next_back().filter(|(_, waiting)| waiting.last >= window);
         let place = known.map_or(window, |(first, _)| *first);
-        let Waiting { ledger, .. } =
-            self.windows.entry(place).or_insert_with(|| Waiting { last: window, ledger: Ledger::default() });
+        let PendingWindow { ledger, .. } =
+            self.windows.entry(place).or_insert_with(|| PendingWindow { last: window, ledger: Ledger::default() });
         for ledger in [&mut self.totals, ledger] {
             ledger.late += table.late;
             ledger.future += table.future;
@@ -170,7 +170,7 @@ impl Books {
             let key = settle(key, &mut cell, registry);
             self.totals.enter(key, &cell, moment);
             let waiting =
-                self.windows.entry(place).or_insert_with(|| Waiting { last: window, ledger: Ledger::default() });
+                self.windows.entry(place).or_insert_with(|| PendingWindow { last: window, ledger: Ledger::default() });
             waiting.ledger.enter(key, &cell, moment);
             self.note(key, &cell, moment);
         }
@@ -185,7 +185,7 @@ impl Books {
     }
 
     /// Notes what the gauges of a chain are made of.
-    fn note(&mut self, key: CellKey, cell: &Cell, moment: Moment) {
+    fn note(&mut self, key: CellKey, cell: &Cell, moment: CountedAt) {
         let attributes = cell.attributes;
         for series in key.series() {
             match series.metric {
@@ -193,13 +193,13 @@ impl Books {
                     let success = self.successes.entry(series).or_insert_with(|| Success {
                         dims: cell.dims.clone(),
                         attributes: attributes.restricted_to(series.metric.entry().attributes),
-                        latest: Latest::new(moment.window, cell.newest_end),
+                        latest: LatestByWindow::new(moment.window, cell.newest_end),
                         since: moment.since,
                     });
                     success.latest.see(moment.window, cell.newest_end);
                 }
                 Metric::ChainHealth => {
-                    let chain = self.chains.entry(series).or_insert_with(|| Chain {
+                    let chain = self.chains.entry(series).or_insert_with(|| TrackedChain {
                         dims: cell.dims.clone(),
                         attributes: attributes.restricted_to(series.metric.entry().attributes),
                         touched: moment.touched,
@@ -236,7 +236,7 @@ impl Books {
         let (now, told) = (self.now, (gauge.end_unix_nano, gauge.value));
         let seen = self.gauges.entry(key).or_insert_with(|| Seen {
             gauge: gauge.clone(),
-            latest: Latest::new(window, told),
+            latest: LatestByWindow::new(window, told),
             touched: now,
             since: now,
             above_since: None,
