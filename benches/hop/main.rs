@@ -24,21 +24,10 @@
 mod arrivals;
 mod bodies;
 mod cell;
-#[path = "../../tests/common/chainspan.rs"]
-#[allow(dead_code, unreachable_pub)]
-mod chainspan;
-#[path = "../../tests/common/http_get.rs"]
-#[allow(dead_code, unreachable_pub)]
-mod http_get;
 mod limits;
 mod load;
 mod ours;
-#[path = "../../tests/common/peer.rs"]
-#[allow(dead_code, unreachable_pub)]
-mod peer;
 mod peers;
-#[path = "../../tests/common/port.rs"]
-mod port;
 mod process;
 mod report;
 mod roles;

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::net::SocketAddr;
 
-use crate::chainspan::{Chainspan, DIRECTORY};
+use chainspan_testing::chainspan::{Chainspan, DIRECTORY};
 
 /// In what chainspan's configuration differs from the one that is shipped.
 #[derive(Clone, Copy, Debug)]

@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::peer::{self, Peer};
-use crate::port;
+use chainspan_testing::peer::{self, Peer};
+use chainspan_testing::port;
 
 /// A running peer, and where it takes OTLP over gRPC.
 pub(crate) struct Running {

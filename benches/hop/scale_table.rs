@@ -2,9 +2,10 @@
 
 use std::error::Error;
 
+use chainspan_testing::chainspan::Chainspan;
+
 use crate::Plan;
 use crate::cell::{Sent, Stretch, saturate};
-use crate::chainspan::Chainspan;
 use crate::limits;
 use crate::ours::start_chainspan;
 use crate::process::{self, Role};

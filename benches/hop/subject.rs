@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::net::SocketAddr;
 
-use crate::chainspan::Chainspan;
+use chainspan_testing::chainspan::Chainspan;
+
 use crate::ours::{Settings, start_chainspan};
 use crate::peers;
 use crate::process::Role;

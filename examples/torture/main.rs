@@ -9,9 +9,6 @@
 //!
 //! Exit code 1: something acknowledged is lost, something was sent twice without a reason, or the books did not balance.
 
-#[path = "../../tests/torture_support/mod.rs"]
-mod torture_support;
-
 mod options;
 mod program;
 mod report;
@@ -21,11 +18,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use chainspan_testing::torture::scenario::{kills, outage, terms};
 use clap::Parser as _;
 
 use options::Options;
 use report::Report;
-use torture_support::scenario::{kills, outage, terms};
 
 fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();

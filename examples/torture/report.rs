@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::torture_support::Verdict;
-use super::torture_support::scenario::{kills, outage, terms};
+use chainspan_testing::torture::Verdict;
+use chainspan_testing::torture::scenario::{kills, outage, terms};
 
 /// One line for each figure, and every violation.
 #[derive(Debug)]

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::common::chainspan::{Chainspan, assert_conservation};
-use crate::common::fault::{Act, Fault};
-use crate::common::front_door::{assert_come_again, eventually, export};
-use crate::common::otlp::{span, text, trace_client, traces};
+use chainspan_testing::chainspan::{Chainspan, assert_conservation};
+use chainspan_testing::front_door::{assert_come_again, eventually, export};
+use chainspan_testing::otlp::{span, text, trace_client, traces};
+use chainspan_testing::server::{Act, FaultServer};
 use tonic::Code;
 
 fn yaml(destination: std::net::SocketAddr, store: &std::path::Path) -> String {
@@ -35,7 +35,7 @@ service:
 /// back everything drains and all is well, and every span that was acknowledged has arrived.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_is_a_warning_until_the_store_is_full() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.always(Act::Refuse(Code::Unavailable, "away", None));
     let directory = tempfile::tempdir().expect("a temporary directory");
     let chainspan = Chainspan::start(&yaml(fault.address(), &directory.path().join("store")));

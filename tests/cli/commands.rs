@@ -241,7 +241,7 @@ fn health_is_not_fooled() {
         assert_eq!(output.status.code(), Some(1), "{answer}");
         assert!(text(&output.stdout).starts_with("fail: "), "{answer}: {}", text(&output.stdout));
     }
-    let free = crate::common::port::free();
+    let free = chainspan_testing::port::free();
     let output = chainspan(dir.path(), &["health", "--endpoint", &format!("http://{free}")]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stdout).contains("cannot reach"), "{}", text(&output.stdout));

@@ -5,12 +5,12 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::common::chainspan::{Chainspan, assert_conservation};
-use crate::common::fault::{Act, Fault};
-use crate::common::front_door::{eventually, export};
-use crate::common::otlp::{trace_client, traces};
 use crate::dlq_support::{Room, SECOND, letter, mode, tagged, texts};
 use chainspan::store::DeathReason;
+use chainspan_testing::chainspan::{Chainspan, assert_conservation};
+use chainspan_testing::front_door::{eventually, export};
+use chainspan_testing::otlp::{trace_client, traces};
+use chainspan_testing::server::{Act, FaultServer};
 use tonic::Code;
 
 /// 2009-02-13T23:31:30Z.
@@ -37,7 +37,7 @@ fn measured(chainspan: &Chainspan) -> String {
 /// what they answer without a process; nobody but the owner can open socket and store.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_socket_answers_as_the_store_does() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let room = Room::new(fault.address());
     let ids = room.bury(vec![
         letter(vec![tagged("submit_tx", "8453")], DeathReason::Rejected, THEN),
@@ -64,7 +64,7 @@ async fn the_socket_answers_as_the_store_does() {
 /// A second process on the same store is turned away with the fix, and the first does not notice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_is_refused() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let room = Room::new(fault.address());
     let chainspan = Chainspan::start(&room.yaml);
     let mut second = Command::new(env!("CARGO_BIN_EXE_chainspan"));
@@ -96,7 +96,7 @@ fn a_path_that_is_too_long_for_a_socket_is_told() {
 /// process puts a socket of its own in the place of the old one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_that_a_crash_left_is_replaced() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let room = Room::new(fault.address());
     let ids = room.bury(vec![letter(vec![tagged("submit_tx", "8453")], DeathReason::Rejected, THEN)]);
     let mut chainspan = Chainspan::start(&room.yaml);
@@ -112,7 +112,7 @@ async fn a_socket_that_a_crash_left_is_replaced() {
 /// Guarantee: it arrives as it came, is gone from the dead letters, and counts nowhere a second time.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_sent_again_arrives_and_is_not_measured_again() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.poison("a note", Code::InvalidArgument);
     let room = Room::new(fault.address());
     let chainspan = Chainspan::start(&room.yaml);
@@ -139,7 +139,7 @@ async fn what_is_sent_again_arrives_and_is_not_measured_again() {
 /// A letter that is refused again is a dead letter again, once: a replay does not go round in a circle.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_refused_again_is_buried_again() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.always(Act::Refuse(Code::InvalidArgument, "still bad", None));
     let room = Room::new(fault.address());
     room.bury((0..5).map(|n| letter(vec![tagged("submit_tx", "1")], DeathReason::Rejected, THEN + n)).collect());
@@ -157,7 +157,7 @@ async fn what_is_refused_again_is_buried_again() {
 /// What is purged is counted as discarded at once, and still after a restart: the equation holds all the time.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_purged_stays_in_the_books() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let room = Room::new(fault.address());
     let ids = room.bury(vec![
         letter(vec![tagged("submit_tx", "8453"); 5], DeathReason::Rejected, THEN),
@@ -181,7 +181,7 @@ async fn what_is_purged_stays_in_the_books() {
 /// command is given again; then everything has arrived once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_whose_client_dies_stops_and_goes_on_later() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let room = Room::new(fault.address());
     room.bury((0..100).map(|n| letter(vec![tagged("submit_tx", "1")], DeathReason::Rejected, THEN + n)).collect());
     let chainspan = Chainspan::start(&room.yaml);
@@ -212,7 +212,7 @@ async fn a_replay_whose_client_dies_stops_and_goes_on_later() {
 /// everything works. A signal in that time ends the process at once, with nothing owed.
 #[tokio::test(flavor = "multi_thread")]
 async fn health_answers_while_the_store_recovers() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let room = Room::new(fault.address());
     room.bury(vec![letter(vec![tagged("submit_tx", "1")], DeathReason::Rejected, THEN)]);
     let hold = || {

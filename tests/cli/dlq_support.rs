@@ -11,11 +11,10 @@ use std::time::Duration;
 
 use chainspan::delivery::{Signal, describe};
 use chainspan::store::{Death, DeathReason, NewRecord, RecordId, Store, StoreSettings};
+use chainspan_testing::otlp::{span, text, traces};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use serde_json::Value;
-
-use crate::common::otlp::{span, text, traces};
 
 /// One second in nanoseconds.
 pub const SECOND: u64 = 1_000_000_000;

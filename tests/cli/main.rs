@@ -1,8 +1,5 @@
 //! The program on the command line.
 
-#[path = "../common/mod.rs"]
-mod common;
-
 mod commands;
 mod dlq_offline;
 mod dlq_running;

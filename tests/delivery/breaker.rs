@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use crate::common::fault::{Act, Fault};
-use crate::support::{assert_each_once, conserved, drained, open, parcel, settings, soon, start, start_with, until};
 use chainspan::config;
 use chainspan::delivery::{BreakerState, Destination};
 use chainspan::telemetry::Telemetry;
+use chainspan_testing::server::{Act, FaultServer};
 use tempfile::TempDir;
 use tokio::time::Instant;
 use tonic::Code;
+
+use crate::support::{assert_each_once, conserved, drained, open, parcel, settings, soon, start, start_with, until};
 
 fn breaker(consecutive_failures: u32, open: Duration) -> config::Breaker {
     config::Breaker { consecutive_failures, open_min: open, open_max: open }
@@ -18,7 +19,7 @@ fn breaker(consecutive_failures: u32, open: Duration) -> config::Breaker {
 /// Five failures in a row, not four; then nothing is dialled; then one request tries; then it closes. The metric follows.
 #[tokio::test]
 async fn it_opens_after_five_failures_and_one_success_closes_it() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let refusals = |count| std::iter::repeat_n(Act::Refuse(Code::Unavailable, "busy", None), count);
     fault.then(refusals(4));
     let setup = config::Destination { breaker: breaker(5, Duration::from_secs(2)), ..settings(&fault) };
@@ -50,7 +51,7 @@ async fn it_opens_after_five_failures_and_one_success_closes_it() {
 #[tokio::test]
 async fn a_destination_that_is_set_up_wrongly_is_left_alone_at_once() {
     for code in [Code::Unauthenticated, Code::PermissionDenied] {
-        let (fault, directory) = (Fault::start().await, TempDir::with_prefix("delivery-").expect("a directory"));
+        let (fault, directory) = (FaultServer::start().await, TempDir::with_prefix("delivery-").expect("a directory"));
         fault.then([Act::Refuse(code, "no", None)]);
         let store = open(directory.path());
         let breaker = breaker(5, Duration::from_secs(2));
@@ -69,7 +70,7 @@ async fn a_destination_that_is_set_up_wrongly_is_left_alone_at_once() {
 /// and requests wait; after that each success doubles the number in flight: one, two, and after two more eight.
 #[tokio::test]
 async fn one_real_batch_tries_and_concurrency_ramps_up() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let one = parcel(0, 1, "span").body.len();
     let breaker = breaker(1, Duration::from_millis(300));
     let setup = config::Destination { connections: 8, max_request_bytes: one, breaker, ..settings(&fault) };
@@ -104,7 +105,7 @@ async fn one_real_batch_tries_and_concurrency_ramps_up() {
 /// What the destination asks for holds, breaker or not.
 #[tokio::test]
 async fn retry_info_is_longer_than_the_breaker() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let pause = Duration::from_millis(600);
     fault.then([Act::Refuse(Code::Unavailable, "later", Some(pause))]);
     let breaker = breaker(1, Duration::from_millis(20));
@@ -122,7 +123,7 @@ async fn retry_info_is_longer_than_the_breaker() {
 /// Refusing data and taking some of it are no failures of a destination.
 #[tokio::test]
 async fn refusals_of_data_do_not_open_it() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.poison("poison", Code::InvalidArgument);
     let destination = start(config::Destination { breaker: breaker(2, Duration::from_secs(60)), ..settings(&fault) });
     for id in 0..10 {
@@ -139,7 +140,7 @@ async fn refusals_of_data_do_not_open_it() {
 /// Without a store, clients that give up while the destination is being tried do not take the answer with them.
 #[tokio::test]
 async fn the_request_that_tries_the_destination_goes_on_when_its_client_gives_up() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.then([Act::Refuse(Code::Unavailable, "busy", None), Act::Hold]);
     let destination = start(config::Destination { breaker: breaker(1, Duration::from_millis(50)), ..settings(&fault) });
     let answer = destination.hand_over(parcel(0, 1, "span"), Instant::now() + Duration::from_secs(2));

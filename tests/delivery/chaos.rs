@@ -7,11 +7,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::common::fault::{Act, Fault};
-use crate::support::{letters, log, open_with, parcel, settings, start_with, until};
 use chainspan::config;
 use chainspan::delivery::{Destination, Signal, Undelivered};
 use chainspan::store::Store;
+use chainspan_testing::server::{Act, FaultServer};
 use fastrand::Rng;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
@@ -19,6 +18,8 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tonic::Code;
+
+use crate::support::{letters, log, open_with, parcel, settings, start_with, until};
 
 /// What a client was told of the spans `from..from + count`, or of the log `from` (`count` is 0).
 type Told = (u64, u64, Result<(), Undelivered>);
@@ -37,7 +38,7 @@ fn any_act(random: &mut Rng) -> Act {
     }
 }
 
-async fn trouble(fault: &Fault, random: &mut Rng) {
+async fn trouble(fault: &FaultServer, random: &mut Rng) {
     match random.u8(0..8) {
         0 => _ = fault.unserved(&[Signal::Logs]),
         1 => _ = fault.unserved(&[Signal::Traces]),
@@ -93,7 +94,7 @@ fn spans_of(store: &Store) -> BTreeSet<u64> {
 
 async fn run(seed: u64) {
     let mut random = Rng::with_seed(seed);
-    let (fault, directory) = (Fault::start().await, TempDir::with_prefix("chaos-").expect("a directory"));
+    let (fault, directory) = (FaultServer::start().await, TempDir::with_prefix("chaos-").expect("a directory"));
     fault.poison("poison-span", Code::InvalidArgument);
     let room = if random.bool() { 1 << 30 } else { 40 << 10 };
     let setup = config::Destination {

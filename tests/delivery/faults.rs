@@ -4,18 +4,19 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::common::fault::{Act, Fault};
-use crate::support::{assert_each_once, conserved, counted, parcel, settings, soon, start};
 use bytes::Bytes;
 use chainspan::config::{self, Compression, Role};
 use chainspan::delivery::{Parcel, Signal, Undelivered};
+use chainspan_testing::server::{Act, FaultServer};
 use tokio::time::Instant;
 use tonic::Code;
+
+use crate::support::{assert_each_once, conserved, counted, parcel, settings, soon, start};
 
 #[tokio::test]
 async fn a_parcel_arrives_as_it_was_with_our_headers_under_each_compression() {
     for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
-        let fault = Fault::start().await;
+        let fault = FaultServer::start().await;
         let destination = start(config::Destination { compression, ..settings(&fault) });
         let sent = parcel(0, 20, "span");
         assert_eq!(destination.hand_over(sent.clone(), soon()).await, Ok(()));
@@ -34,7 +35,7 @@ async fn retryable_codes_are_retried_until_the_destination_takes_the_data() {
     let codes =
         [Code::Cancelled, Code::DeadlineExceeded, Code::Aborted, Code::OutOfRange, Code::Unavailable, Code::DataLoss];
     for code in codes.into_iter().chain([Code::Unimplemented, Code::Unauthenticated, Code::PermissionDenied]) {
-        let fault = Fault::start().await;
+        let fault = FaultServer::start().await;
         fault.then([Act::Refuse(code, "not now", None), Act::Refuse(code, "not now", None)]);
         let destination = start(settings(&fault));
         assert_eq!(destination.hand_over(parcel(0, 3, "span"), soon()).await, Ok(()), "{code:?}");
@@ -54,7 +55,7 @@ async fn permanent_codes_are_answered_to_the_client_after_one_attempt() {
         Code::FailedPrecondition,
         Code::Internal,
     ] {
-        let fault = Fault::start().await;
+        let fault = FaultServer::start().await;
         fault.always(Act::Refuse(code, "never", None));
         let destination = start(settings(&fault));
         let answer = destination.hand_over(parcel(0, 3, "span"), soon()).await;
@@ -67,7 +68,7 @@ async fn permanent_codes_are_answered_to_the_client_after_one_attempt() {
 
 #[tokio::test]
 async fn retry_info_is_honoured_also_for_resource_exhausted() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let pause = Duration::from_millis(300);
     fault.then([Act::Refuse(Code::ResourceExhausted, "later", Some(pause))]);
     let destination = start(config::Destination { connections: 3, ..settings(&fault) });
@@ -85,7 +86,7 @@ async fn retry_info_is_honoured_also_for_resource_exhausted() {
 /// A reset, a GOAWAY, a server that goes away and comes back: a new connection is made and nothing is lost.
 #[tokio::test]
 async fn broken_connections_are_replaced() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.then([Act::Reset, Act::Accept, Act::GoAway]);
     let destination = start(settings(&fault));
     let mut sent = 0;
@@ -109,7 +110,7 @@ async fn broken_connections_are_replaced() {
 /// A destination that never answers costs an attempt timeout, not the data.
 #[tokio::test]
 async fn a_black_hole_is_left_after_the_attempt_timeout() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.then([Act::BlackHole]);
     let destination = start(config::Destination { timeout: Duration::from_secs(1), ..settings(&fault) });
     assert_eq!(destination.hand_over(parcel(0, 2, "span"), soon()).await, Ok(()));
@@ -121,14 +122,14 @@ async fn a_black_hole_is_left_after_the_attempt_timeout() {
 /// same request are sent again as ever.
 #[tokio::test]
 async fn what_may_have_arrived_is_not_sent_twice_when_that_was_asked() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.then([Act::Refuse(Code::Unavailable, "busy", None)]);
     let destination = start(settings(&fault));
     assert_eq!(destination.hand_over_once(parcel(0, 1, "once"), soon()).await, Ok(()));
     assert_eq!(fault.received().len(), 2);
 
     for act in [Act::Reset, Act::Refuse(Code::DeadlineExceeded, "upstream", None)] {
-        let fault = Fault::start().await;
+        let fault = FaultServer::start().await;
         fault.then([act]);
         let destination = start(settings(&fault));
         let once = destination.hand_over_once(parcel(0, 1, "once"), soon());
@@ -142,7 +143,7 @@ async fn what_may_have_arrived_is_not_sent_twice_when_that_was_asked() {
 
 #[tokio::test]
 async fn a_parcel_whose_time_is_over_is_handed_back_with_the_last_error_and_its_memory_is_free() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.always(Act::Refuse(Code::Unavailable, "closed for lunch", None));
     let destination = start(settings(&fault));
     let (sent, alive) = counted(parcel(0, 2, "span"));
@@ -156,7 +157,7 @@ async fn a_parcel_whose_time_is_over_is_handed_back_with_the_last_error_and_its_
 /// While a request is in flight the next one grows: 200 parcels go out in a handful of requests, none above the limit.
 #[tokio::test]
 async fn small_parcels_are_coalesced_up_to_the_limit() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.then([Act::Hold]);
     let one = parcel(0, 4, "span").body.len();
     let max_request_bytes = one * 50;
@@ -177,7 +178,7 @@ async fn small_parcels_are_coalesced_up_to_the_limit() {
 
 #[tokio::test]
 async fn an_oversized_parcel_is_split_and_delivered_when_all_its_pieces_are() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let destination = start(config::Destination { max_request_bytes: 4_000, ..settings(&fault) });
     assert_eq!(destination.hand_over(parcel(0, 500, "span"), soon()).await, Ok(()));
     let received = fault.received();
@@ -188,7 +189,7 @@ async fn an_oversized_parcel_is_split_and_delivered_when_all_its_pieces_are() {
 
 #[tokio::test]
 async fn a_destination_with_a_lower_limit_gets_halves_and_a_single_span_too_large_is_rejected() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.limit(1_000);
     let destination = start(settings(&fault));
     assert_eq!(destination.hand_over(parcel(0, 200, "span"), soon()).await, Ok(()));
@@ -201,7 +202,7 @@ async fn a_destination_with_a_lower_limit_gets_halves_and_a_single_span_too_larg
 /// One offender among 64 coalesced clients: it alone hears of it, in at most 2 log2 n more requests.
 #[tokio::test]
 async fn poison_is_isolated_to_the_client_that_sent_it() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.then([Act::Hold]).poison("poison-span", Code::InvalidArgument);
     let destination = start(settings(&fault));
     let first = destination.hand_over(parcel(1_000, 1, "span"), soon());
@@ -226,7 +227,7 @@ async fn poison_is_isolated_to_the_client_that_sent_it() {
 
 #[tokio::test]
 async fn partial_success_is_counted_never_retried() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.then([Act::Partial(2, "two too many"), Act::Partial(99, "all")]);
     let destination = start(settings(&fault));
     assert_eq!(destination.hand_over(parcel(0, 5, "span"), soon()).await, Ok(()));
@@ -239,7 +240,7 @@ async fn partial_success_is_counted_never_retried() {
 /// A withdrawn parcel is not sent, queued or in flight its memory is free at once, and it has never been accepted.
 #[tokio::test]
 async fn withdrawn_parcels_are_not_sent_and_hold_no_memory() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.then([Act::BlackHole]);
     let destination = start(settings(&fault));
     let (first, first_alive) = counted(parcel(0, 1, "span"));
@@ -260,7 +261,7 @@ async fn withdrawn_parcels_are_not_sent_and_hold_no_memory() {
 /// A debug destination that is down takes parcels without waiting, up to 16 MiB; the rest is discarded and counted.
 #[tokio::test]
 async fn a_debug_destination_never_delays_and_counts_its_drops() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.stop().await;
     let destination = start(config::Destination { role: Role::Debug, ..settings(&fault) });
     let body = parcel(0, 1_000, &"x".repeat(1_000));
@@ -278,7 +279,7 @@ async fn a_debug_destination_never_delays_and_counts_its_drops() {
 
 #[tokio::test]
 async fn a_drain_finishes_what_is_queued_and_then_takes_nothing_more() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.then([Act::Refuse(Code::Unavailable, "wait", None)]);
     let destination = start(settings(&fault));
     let receipts: Vec<_> = (0..10).map(|n| destination.hand_over(parcel(n, 1, "span"), soon())).collect();
@@ -293,7 +294,7 @@ async fn a_drain_finishes_what_is_queued_and_then_takes_nothing_more() {
 
 #[tokio::test]
 async fn metrics_and_logs_are_counted_as_requests() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let destination = start(settings(&fault));
     for signal in [Signal::Metrics, Signal::Logs] {
         let parcel = Parcel { signal, body: Bytes::from_static(&[0x0a, 0x00]), spans: 0 };
@@ -308,7 +309,7 @@ async fn metrics_and_logs_are_counted_as_requests() {
 /// arrived is counted as late.
 #[tokio::test]
 async fn what_arrives_of_a_parcel_that_was_handed_back_is_counted_as_late() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.then([Act::Accept]).always(Act::Refuse(Code::Unavailable, "busy", None));
     let destination = start(config::Destination { max_request_bytes: 4_000, ..settings(&fault) });
     let answer = destination.hand_over(parcel(0, 500, "span"), Instant::now() + Duration::from_secs(1)).await;
@@ -322,7 +323,7 @@ async fn what_arrives_of_a_parcel_that_was_handed_back_is_counted_as_late() {
 /// `max_elapsed_time` ends the waiting before the client would, and frees the memory.
 #[tokio::test]
 async fn a_parcel_is_given_up_after_max_elapsed_time() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.always(Act::Refuse(Code::Unavailable, "busy", None));
     let mut setup = settings(&fault);
     setup.retry.max_elapsed_time = Some(Duration::from_millis(100));
@@ -339,7 +340,7 @@ async fn a_parcel_is_given_up_after_max_elapsed_time() {
 /// The pieces of a parcel are copies: as long as one of them waits, so does the parcel, and what the budget knows of it.
 #[tokio::test]
 async fn a_divided_parcel_stays_in_the_budget_until_its_last_piece_has_arrived() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.then([Act::Hold, Act::Hold]);
     let (sent, alive) = counted(parcel(0, 150, "span"));
     let max_request_bytes = sent.body.len() * 2 / 3;

@@ -1,8 +1,5 @@
 //! One destination and its store, against a server that misbehaves by script.
 
-#[path = "../common/mod.rs"]
-mod common;
-
 mod breaker;
 mod chaos;
 mod faults;

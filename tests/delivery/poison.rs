@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use crate::common::fault::{Act, Fault};
 use crate::support::{
     assert_each_once, conserved, drained, letters, open, parcel, settings, soon, start, start_with, until,
 };
 use chainspan::config;
 use chainspan::delivery::{BreakerState, Destination, Moved, Parcel, Signal, Undelivered};
 use chainspan::store::{DeathReason, Filter, Store};
+use chainspan_testing::server::{Act, FaultServer};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
@@ -58,7 +58,11 @@ fn dead_spans(store: &Store) -> Vec<Vec<u64>> {
 }
 
 /// Parcels that go out together: all of them wait while the first request is held.
-async fn together(fault: &Fault, destination: &Destination, parcels: Vec<Parcel>) -> Vec<Result<(), Undelivered>> {
+async fn together(
+    fault: &FaultServer,
+    destination: &Destination,
+    parcels: Vec<Parcel>,
+) -> Vec<Result<(), Undelivered>> {
     let before = fault.received().len();
     let first = destination.hand_over(parcel(1_000_000 + before as u64, 1, "span"), soon());
     fault.arrived(before + 1).await;
@@ -77,7 +81,7 @@ async fn together(fault: &Fault, destination: &Destination, parcels: Vec<Parcel>
 #[tokio::test]
 async fn one_poison_span_becomes_a_dead_letter_and_all_others_are_delivered() {
     for code in PERMANENT {
-        let (fault, directory) = (Fault::start().await, directory());
+        let (fault, directory) = (FaultServer::start().await, directory());
         fault.then([Act::Hold]).poison("poison-span", code);
         let store = open(directory.path());
         let spill_after = Duration::from_secs(60);
@@ -112,7 +116,7 @@ fn snake(mut word: String, letter: char) -> String {
 /// The same from the disk: the poison comes while the destination is down, and is isolated when the backlog drains.
 #[tokio::test]
 async fn poison_in_the_backlog_is_isolated_too() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     fault.poison("poison-span", Code::InvalidArgument).stop().await;
     let store = open(directory.path());
     let destination = start_with(settings(&fault), &store);
@@ -135,7 +139,7 @@ async fn poison_in_the_backlog_is_isolated_too() {
 /// keeps them in the books.
 #[tokio::test]
 async fn revived_letters_go_out_again_and_purged_ones_stay_in_the_books() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     fault.poison("poison-span", Code::InvalidArgument);
     let store = open(directory.path());
     let destination = start_with(settings(&fault), &store);
@@ -163,7 +167,7 @@ async fn revived_letters_go_out_again_and_purged_ones_stay_in_the_books() {
 /// is kept, and everything arrives when it has come to its senses. What had become a dead letter until then is not lost.
 #[tokio::test]
 async fn a_destination_that_refuses_everything_is_left_alone_and_the_data_is_kept() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     fault.then([Act::Hold]).always(Act::Refuse(Code::InvalidArgument, "schema", None));
     let store = open(directory.path());
     let mut setup = settings(&fault);
@@ -191,7 +195,7 @@ async fn a_destination_that_refuses_everything_is_left_alone_and_the_data_is_kep
 /// A record that is all poison does not stand in the way of those behind it, and does not end in a loop.
 #[tokio::test]
 async fn a_record_of_nothing_but_poison_does_not_block_the_backlog() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     fault.poison("poison-span", Code::InvalidArgument).stop().await;
     let store = open(directory.path());
     let one = parcel(0, 200, "poison-span").body.len();
@@ -211,7 +215,7 @@ async fn a_record_of_nothing_but_poison_does_not_block_the_backlog() {
 /// A lower limit of the destination is found by halving, once; then requests fit. A single span above it is a dead letter.
 #[tokio::test]
 async fn a_lower_limit_is_remembered_and_a_span_above_it_is_a_dead_letter() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     fault.limit(100_000);
     let store = open(directory.path());
     let destination = start_with(settings(&fault), &store);
@@ -232,11 +236,11 @@ async fn a_lower_limit_is_remembered_and_a_span_above_it_is_a_dead_letter() {
 /// Requests of metrics and logs are isolated by what is in them, and counted as requests.
 #[tokio::test]
 async fn logs_and_metrics_are_isolated_too() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     fault.poison("poison", Code::InvalidArgument);
     let store = open(directory.path());
     let destination = start_with(settings(&fault), &store);
-    let logs = |text: &str| crate::common::otlp::logs("gateway", text).encode_to_vec();
+    let logs = |text: &str| chainspan_testing::otlp::logs("gateway", text).encode_to_vec();
     let joined = [logs("fine"), logs("poison"), logs("fine"), logs("poison")].concat();
     let parcel = Parcel { signal: Signal::Logs, body: joined.into(), spans: 0 };
     assert_eq!(destination.hand_over(parcel, soon()).await, Ok(()));
@@ -249,7 +253,7 @@ async fn logs_and_metrics_are_isolated_too() {
 /// Deltas are handed back as ever: there is no dead letter for what may be late.
 #[tokio::test]
 async fn what_must_not_be_sent_twice_is_refused_to_whoever_sent_it() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     fault.poison("poison", Code::InvalidArgument);
     let store = open(directory.path());
     let destination = start_with(settings(&fault), &store);
@@ -262,7 +266,7 @@ async fn what_must_not_be_sent_twice_is_refused_to_whoever_sent_it() {
 /// The disk has no room for the dead letter: its client hears the destination's words, as it would without a store.
 #[tokio::test]
 async fn poison_that_cannot_be_kept_goes_back_to_its_client() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     fault.then([Act::Hold]).poison("poison-span", Code::InvalidArgument);
     let store = crate::support::open_with(directory.path(), 1);
     let destination = start_with(settings(&fault), &store);
@@ -278,7 +282,7 @@ async fn poison_that_cannot_be_kept_goes_back_to_its_client() {
 /// `partial_success` is about one request of several parcels: each of them is answered OK, and the books have every span.
 #[tokio::test]
 async fn partial_success_across_parcels_is_counted_once() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.then([Act::Hold, Act::Partial(7, "seven")]);
     let destination = start(settings(&fault));
     let answers = together(&fault, &destination, (0..4).map(|n| parcel(n * 5, 5, "span")).collect()).await;

@@ -3,17 +3,18 @@
 
 use std::time::Duration;
 
-use crate::common::fault::{Act, Fault};
+use chainspan::config::{self, Role};
+use chainspan::delivery::{BreakerState, Destination, DestinationStatus, Parcel, Signal, Undelivered};
+use chainspan::store::Letter;
+use chainspan_testing::server::{Act, FaultServer};
+use tempfile::TempDir;
+use tokio::time::Instant;
+use tonic::Code;
+
 use crate::support::{
     assert_each_once, assert_logs_once, conserved, drained, letters, log, open, open_with, parcel, settings, soon,
     start, start_with, until, waiting,
 };
-use chainspan::config::{self, Role};
-use chainspan::delivery::{BreakerState, Destination, DestinationStatus, Parcel, Signal, Undelivered};
-use chainspan::store::Letter;
-use tempfile::TempDir;
-use tokio::time::Instant;
-use tonic::Code;
 
 const NO_LOGS: &[Signal] = &[Signal::Logs];
 const HOUR: Duration = Duration::from_secs(3600);
@@ -23,7 +24,7 @@ fn directory() -> TempDir {
 }
 
 /// What is not taken is not tried again within the test, and what is taken is never written for having waited too long.
-fn patient(fault: &Fault) -> config::Destination {
+fn patient(fault: &FaultServer) -> config::Destination {
     let breaker = config::Breaker { consecutive_failures: 5, open_min: HOUR, open_max: HOUR };
     config::Destination { breaker, spill_after: HOUR, ..settings(fault) }
 }
@@ -58,7 +59,7 @@ fn untaken(status: &DestinationStatus) -> Vec<Signal> {
 #[tokio::test]
 async fn a_signal_that_is_not_taken_is_kept_and_the_others_do_not_notice() {
     for connections in [1, 3] {
-        let (fault, directory) = (Fault::start().await, directory());
+        let (fault, directory) = (FaultServer::start().await, directory());
         fault.unserved(NO_LOGS);
         let store = open(directory.path());
         let setup = config::Destination { connections, ..patient(&fault) };
@@ -88,7 +89,7 @@ async fn a_signal_that_is_not_taken_is_kept_and_the_others_do_not_notice() {
     }
 }
 
-fn assert_each_once_from(fault: &Fault, ids: std::ops::Range<u64>) {
+fn assert_each_once_from(fault: &FaultServer, ids: std::ops::Range<u64>) {
     let spans = fault.accepted_spans();
     assert!(ids.clone().all(|id| spans.get(id.to_be_bytes().as_slice()) == Some(&1)), "{spans:?}");
     assert_eq!(spans.len() as u64, ids.end - ids.start);
@@ -98,7 +99,7 @@ fn assert_each_once_from(fault: &Fault, ids: std::ops::Range<u64>) {
 /// waits goes out by itself, each once, and status forgets it.
 #[tokio::test]
 async fn what_was_not_taken_goes_out_by_itself_once_it_is() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     fault.unserved(NO_LOGS);
     let store = open(directory.path());
     let destination = start_with(config::Destination { spill_after: HOUR, ..settings(&fault) }, &store);
@@ -123,7 +124,7 @@ async fn what_was_not_taken_goes_out_by_itself_once_it_is() {
 /// delivered meanwhile; and once logs are served and somebody asks for haste, they arrive in the order in which they came.
 #[tokio::test]
 async fn without_a_store_only_the_client_of_that_signal_waits() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.unserved(NO_LOGS);
     let destination = start(patient(&fault));
     let short = destination.hand_over(log("in vain"), Instant::now() + Duration::from_secs(1));
@@ -154,7 +155,7 @@ async fn without_a_store_only_the_client_of_that_signal_waits() {
 /// the next process.
 #[tokio::test]
 async fn a_backlog_that_is_not_taken_does_not_stand_before_others() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     fault.unserved(NO_LOGS);
     let store = open(directory.path());
     let setup = config::Destination { max_request_bytes: 1_000, connections: 2, ..settings(&fault) };
@@ -195,7 +196,7 @@ async fn a_backlog_that_is_not_taken_does_not_stand_before_others() {
 /// itself, nothing dies, and it goes out once the route is right.
 #[tokio::test]
 async fn a_destination_that_serves_nothing_gets_everything_once_it_does() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     fault.unserved(&Signal::ALL);
     let store = open(directory.path());
     let destination = start_with(settings(&fault), &store);
@@ -221,7 +222,7 @@ async fn a_destination_that_serves_nothing_gets_everything_once_it_does() {
 #[tokio::test]
 async fn a_drain_does_not_wait_for_what_is_not_taken() {
     for unserved in [NO_LOGS, &Signal::ALL] {
-        let (fault, directory) = (Fault::start().await, directory());
+        let (fault, directory) = (FaultServer::start().await, directory());
         fault.unserved(unserved);
         let store = open(directory.path());
         let destination = start_with(patient(&fault), &store);
@@ -242,7 +243,7 @@ async fn a_drain_does_not_wait_for_what_is_not_taken() {
 /// what is taken arrives before.
 #[tokio::test]
 async fn a_drain_without_a_store_hands_back_what_is_not_taken() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.unserved(NO_LOGS);
     let destination = start(patient(&fault));
     let logs = destination.hand_over(log("in vain"), soon());
@@ -256,7 +257,7 @@ async fn a_drain_without_a_store_hands_back_what_is_not_taken() {
 /// traces are delivered.
 #[tokio::test]
 async fn a_store_full_of_what_is_not_taken_refuses_that_alone() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     fault.unserved(NO_LOGS);
     let store = open_with(directory.path(), 64 << 10);
     let destination = start_with(patient(&fault), &store);
@@ -274,7 +275,7 @@ async fn a_store_full_of_what_is_not_taken_refuses_that_alone() {
 /// Guarantee: the signal is taken after all, at once, and the first one is sent again.
 #[tokio::test]
 async fn a_success_that_comes_late_counts() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     fault.then([Act::Hold, Act::Refuse(Code::Unimplemented, "unknown service", None)]);
     let store = open(directory.path());
     let destination = start_with(config::Destination { connections: 2, ..patient(&fault) }, &store);
@@ -293,7 +294,7 @@ async fn a_success_that_comes_late_counts() {
 /// without haste; others do not.
 #[tokio::test]
 async fn what_is_asked_for_holds_for_that_signal_alone() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let pause = Duration::from_millis(600);
     fault.then([Act::Refuse(Code::Unimplemented, "unknown service", Some(pause))]);
     let destination = start(settings(&fault));
@@ -312,7 +313,7 @@ async fn what_is_asked_for_holds_for_that_signal_alone() {
 /// not a backlog for ever.
 #[tokio::test]
 async fn what_is_not_taken_for_too_long_becomes_dead_letters() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     fault.unserved(NO_LOGS);
     let store = open(directory.path());
     let mut setup = config::Destination { max_request_bytes: 500, ..settings(&fault) };
@@ -331,7 +332,7 @@ async fn what_is_not_taken_for_too_long_becomes_dead_letters() {
 /// make room for them.
 #[tokio::test]
 async fn a_debug_destination_drops_what_it_does_not_take_first() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.unserved(NO_LOGS);
     let destination = start(config::Destination { role: Role::Debug, ..patient(&fault) });
     let large = "x".repeat(1 << 20);
@@ -350,7 +351,7 @@ async fn a_debug_destination_drops_what_it_does_not_take_first() {
 /// age that is shown is that of the log, not of what is gone.
 #[tokio::test]
 async fn the_age_of_the_backlog_is_that_of_what_still_waits() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     fault.unserved(NO_LOGS);
     let store = open(directory.path());
     let destination = start_with(settings(&fault), &store);

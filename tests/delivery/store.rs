@@ -4,17 +4,18 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::common::fault::{Act, Fault};
-use crate::support::{
-    assert_each_once, counted, drained, open, open_with, parcel, settings, soon, start_with, until, waiting,
-};
 use bytes::Bytes;
 use chainspan::config;
 use chainspan::delivery::{BreakerState, Destination, Parcel, Signal, Undelivered};
 use chainspan::store::{NewRecord, RecordId, Store};
+use chainspan_testing::server::{Act, FaultServer};
 use tempfile::TempDir;
 use tokio::time::Instant;
 use tonic::Code;
+
+use crate::support::{
+    assert_each_once, counted, drained, open, open_with, parcel, settings, soon, start_with, until, waiting,
+};
 
 fn directory() -> TempDir {
     TempDir::with_prefix("delivery-").expect("a directory")
@@ -30,14 +31,14 @@ async fn accepted(destination: &Destination, from: u64, count: u64) {
 }
 
 /// Two seconds without data arriving would be a bug, so this is long.
-fn slow_to_spill(fault: &Fault) -> config::Destination {
+fn slow_to_spill(fault: &FaultServer) -> config::Destination {
     config::Destination { spill_after: Duration::from_secs(60), ..settings(fault) }
 }
 
 /// While everything is taken in time nothing is written: the first record ever gets the first number.
 #[tokio::test]
 async fn the_steady_state_writes_nothing() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     let store = open(directory.path());
     let destination = start_with(slow_to_spill(&fault), &store);
     accepted(&destination, 0, 200).await;
@@ -54,7 +55,7 @@ async fn the_steady_state_writes_nothing() {
 /// comes back: everything arrives once, by itself.
 #[tokio::test]
 async fn an_outage_is_bridged_by_the_disk_and_ends_by_itself() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     let store = open(directory.path());
     let destination = start_with(config::Destination { connections: 3, ..settings(&fault) }, &store);
     fault.stop().await;
@@ -75,7 +76,7 @@ async fn an_outage_is_bridged_by_the_disk_and_ends_by_itself() {
 /// A destination that is slow, not down: the client hears OK after the grace, and the attempt that is under way counts.
 #[tokio::test]
 async fn a_slow_destination_delays_an_answer_by_the_grace_and_gets_nothing_twice() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     fault.then([Act::Hold]);
     let store = open(directory.path());
     let destination = start_with(settings(&fault), &store);
@@ -94,7 +95,7 @@ async fn a_slow_destination_delays_an_answer_by_the_grace_and_gets_nothing_twice
 #[tokio::test]
 async fn what_fails_after_it_was_promised_is_sent_again_from_the_disk() {
     for act in [Act::BlackHole, Act::HoldThenReset] {
-        let (fault, directory) = (Fault::start().await, directory());
+        let (fault, directory) = (FaultServer::start().await, directory());
         fault.then([act]);
         let store = open(directory.path());
         let timeout = Duration::from_secs(1);
@@ -110,7 +111,7 @@ async fn what_fails_after_it_was_promised_is_sent_again_from_the_disk() {
 /// open, and nothing of theirs arrives.
 #[tokio::test]
 async fn a_full_store_is_said_at_once_and_loses_nothing_that_was_promised() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     let store = open_with(directory.path(), 64 << 10);
     let destination = start_with(settings(&fault), &store);
     fault.stop().await;
@@ -144,7 +145,7 @@ async fn a_full_store_is_said_at_once_and_loses_nothing_that_was_promised() {
 /// Without room on the disk a destination that is only slow still delivers from memory.
 #[tokio::test]
 async fn a_full_store_does_not_keep_a_slow_destination_from_being_waited_for() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     fault.then([Act::Hold]);
     let store = open_with(directory.path(), 1);
     let destination = start_with(settings(&fault), &store);
@@ -161,7 +162,7 @@ async fn a_full_store_does_not_keep_a_slow_destination_from_being_waited_for() {
 /// it.
 #[tokio::test]
 async fn the_next_process_takes_the_backlog_over() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     fault.stop().await;
     let store = open(directory.path());
     let destination = start_with(settings(&fault), &store);
@@ -186,7 +187,7 @@ async fn the_next_process_takes_the_backlog_over() {
 /// The end comes while the destination is down: it does not wait for it, and clients that still wait hear OK.
 #[tokio::test]
 async fn a_drain_with_the_destination_down_is_done_early_and_keeps_everything() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     fault.stop().await;
     let store = open(directory.path());
     let destination = start_with(settings(&fault), &store);
@@ -208,7 +209,7 @@ async fn a_drain_with_the_destination_down_is_done_early_and_keeps_everything() 
 /// The end comes while the destination hangs: shortly before the deadline everything is written.
 #[tokio::test]
 async fn a_drain_with_the_destination_hanging_ends_in_time_and_keeps_everything() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     fault.always(Act::BlackHole);
     let store = open(directory.path());
     let destination = start_with(slow_to_spill(&fault), &store);
@@ -229,7 +230,7 @@ async fn a_drain_with_the_destination_hanging_ends_in_time_and_keeps_everything(
 /// Live traffic beside a backlog: one connection, so they take turns.
 #[tokio::test]
 async fn the_backlog_has_half_of_the_destination_beside_live_traffic() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     let store = open(directory.path());
     let one = parcel(0, 1, "span").body.len();
     let setup = config::Destination { max_request_bytes: one, ..settings(&fault) };
@@ -243,7 +244,7 @@ async fn the_backlog_has_half_of_the_destination_beside_live_traffic() {
     let destination = start_with(config::Destination { spill_after, ..setup }, &store);
     fault.arrived(1).await;
     let receipts: Vec<_> = (100..120).map(|id| destination.hand_over(parcel(id, 1, "span"), soon())).collect();
-    let is_live = |request: &crate::common::fault::Received| request.spans()[0] >= 100_u64.to_be_bytes().to_vec();
+    let is_live = |request: &chainspan_testing::server::Received| request.spans()[0] >= 100_u64.to_be_bytes().to_vec();
     let mut order = Vec::new();
     for seen in 1..=30 {
         fault.arrived(seen).await;
@@ -267,7 +268,7 @@ async fn the_backlog_has_half_of_the_destination_beside_live_traffic() {
 /// and only what was on its way when it went down may arrive twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flapping_destination_gets_everything() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     let store = open(directory.path());
     let spill_after = Duration::from_millis(5);
     let destination = start_with(config::Destination { connections: 3, spill_after, ..settings(&fault) }, &store);
@@ -294,7 +295,7 @@ async fn a_flapping_destination_gets_everything() {
 /// A destination that answers half and resets half of the time: what was reset is sent again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_destination_that_resets_half_of_the_requests_gets_everything() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     fault.then((0..60).map(|n| if n % 2 == 0 { Act::Accept } else { Act::Reset }));
     let store = open(directory.path());
     let spill_after = Duration::from_millis(20);
@@ -309,7 +310,7 @@ async fn a_destination_that_resets_half_of_the_requests_gets_everything() {
 /// A request larger than the limit that was delivered in part before the destination went away: only the rest is kept.
 #[tokio::test]
 async fn of_a_divided_parcel_only_what_has_not_arrived_is_kept() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     fault.then([Act::Accept, Act::Accept]).always(Act::Refuse(Code::Unauthenticated, "who are you", None));
     let store = open(directory.path());
     let setup = config::Destination { max_request_bytes: 4_000, ..settings(&fault) };
@@ -326,7 +327,7 @@ async fn of_a_divided_parcel_only_what_has_not_arrived_is_kept() {
 /// `max_elapsed_time` is over for something that was promised: it is a dead letter, never dropped.
 #[tokio::test]
 async fn what_waits_on_the_disk_for_too_long_becomes_a_dead_letter() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     fault.stop().await;
     let store = open(directory.path());
     let mut setup = settings(&fault);
@@ -345,7 +346,7 @@ async fn what_waits_on_the_disk_for_too_long_becomes_a_dead_letter() {
 /// What must not be sent twice waits in memory, whatever happens to others.
 #[tokio::test]
 async fn what_must_not_be_sent_twice_is_never_written() {
-    let (fault, directory) = (Fault::start().await, directory());
+    let (fault, directory) = (FaultServer::start().await, directory());
     fault.stop().await;
     let store: Store = open(directory.path());
     let destination = start_with(settings(&fault), &store);

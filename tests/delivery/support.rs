@@ -12,14 +12,13 @@ use chainspan::config::{self, Compression, Retry, Role, Secret, Signals};
 use chainspan::delivery::{Destination, DestinationStatus, Parcel, Signal};
 use chainspan::store::{Filter, Letter, Store, StoreSettings};
 use chainspan::telemetry::Telemetry;
+use chainspan_testing::server::FaultServer;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 use tokio::time::Instant;
 
-use crate::common::fault::Fault;
-
-pub(crate) fn settings(fault: &Fault) -> config::Destination {
+pub(crate) fn settings(fault: &FaultServer) -> config::Destination {
     config::Destination {
         name: "otlp/test".to_owned(),
         endpoint: fault.address().to_string(),
@@ -65,7 +64,7 @@ pub(crate) fn parcel(from: u64, count: u64, name: &str) -> Parcel {
 
 /// A parcel of one log record whose body is `text`.
 pub(crate) fn log(text: &str) -> Parcel {
-    let body = crate::common::otlp::logs("gateway", text).encode_to_vec();
+    let body = chainspan_testing::otlp::logs("gateway", text).encode_to_vec();
     Parcel { signal: Signal::Logs, body: body.into(), spans: 0 }
 }
 
@@ -81,14 +80,14 @@ pub(crate) fn conserved(destination: &Destination) -> DestinationStatus {
     status
 }
 
-pub(crate) fn assert_each_once(fault: &Fault, count: u64) {
+pub(crate) fn assert_each_once(fault: &FaultServer, count: u64) {
     let spans = fault.accepted_spans();
     assert_eq!(spans.len() as u64, count);
     assert!(spans.values().all(|times| *times == 1));
 }
 
 /// Logs with these texts were accepted, each once, and no others.
-pub(crate) fn assert_logs_once(fault: &Fault, texts: impl IntoIterator<Item = String>) {
+pub(crate) fn assert_logs_once(fault: &FaultServer, texts: impl IntoIterator<Item = String>) {
     let logs = fault.accepted_logs();
     let expected: Vec<String> = texts.into_iter().collect();
     assert!(expected.iter().all(|text| logs.get(text) == Some(&1)), "{logs:?}");

@@ -4,11 +4,11 @@
 use std::io::Write;
 use std::time::Duration;
 
-use crate::common::chainspan::Chainspan;
-use crate::common::fault::Fault;
-use crate::common::front_door::{Setup, assert_at_rest, export_raw, framed, spans, sum};
-use crate::common::otlp::{int, send_traces, span, traces};
 use bytes::Bytes;
+use chainspan_testing::chainspan::Chainspan;
+use chainspan_testing::front_door::{Setup, assert_at_rest, export_raw, framed, spans, sum};
+use chainspan_testing::otlp::{int, send_traces, span, traces};
+use chainspan_testing::server::FaultServer;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use tonic::Code;
@@ -35,8 +35,8 @@ fn nested(depth: usize) -> Vec<u8> {
     field(9, &[field(1, b"key"), field(2, &value)].concat())
 }
 
-async fn start() -> (Fault, Chainspan) {
-    let fault = Fault::start().await;
+async fn start() -> (FaultServer, Chainspan) {
+    let fault = FaultServer::start().await;
     let chainspan = Setup::default().start(fault.address());
     (fault, chainspan)
 }
@@ -50,7 +50,7 @@ fn resident(chainspan: &Chainspan) -> usize {
 }
 
 /// Nothing was forwarded and nothing counted; and the next honest request is.
-async fn assert_unharmed(chainspan: &Chainspan, fault: &Fault) {
+async fn assert_unharmed(chainspan: &Chainspan, fault: &FaultServer) {
     assert_at_rest(chainspan).await;
     let before = chainspan.metrics();
     for name in ["avs_gateway_operations_total", "chainspan_receiver_accepted_spans_total", "chainspan_odd_spans_total"]
@@ -123,7 +123,7 @@ async fn values_nested_without_end_are_refused() {
 /// A few KiB that inflate to sixteen times the limit: refused for good, and memory is what it was.
 #[tokio::test(flavor = "multi_thread")]
 async fn bombs_are_refused_and_leave_no_crater() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let chainspan = Setup { grpc: "max_recv_msg_size_mib: 1", ..Setup::default() }.start(fault.address());
     let before = resident(&chainspan);
     let zeros = vec![0; MIB];
@@ -165,7 +165,7 @@ async fn a_request_of_70_mib_is_refused_without_being_read() {
 /// Millions of tiny operations in one request of legal size: what is noted about them is memory, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_of_millions_of_tiny_operations_stays_within_the_memory_limit() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let (grpc, receiver) = ("max_recv_msg_size_mib: 12", "memory_limit_mib: 32");
     let chainspan = Setup { grpc, receiver, ..Setup::default() }.start(fault.address());
     let tiny = field(2, &field(5, b"submit_tx"));
@@ -238,7 +238,7 @@ async fn a_very_large_request_is_judged_as_any_other() {
     const SPANS: usize = 20_000;
     let (_fault, chainspan) = start().await;
     let one = || {
-        let attributes = vec![int("chain_id", 1), crate::common::otlp::text("note", &"x".repeat(200))];
+        let attributes = vec![int("chain_id", 1), chainspan_testing::otlp::text("note", &"x".repeat(200))];
         span("process task", Duration::from_millis(1), attributes)
     };
     let whole = traces("gateway", (0..SPANS).map(|_| one()).collect()).encode_to_vec();

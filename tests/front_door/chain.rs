@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use crate::common::chainspan::Chainspan;
-use crate::common::fault::{Act, Fault};
-use crate::common::front_door::{Setup, assert_at_rest, export, export_raw, framed, operations, sum};
-use crate::common::otlp::{attribute, boolean, double, int, span, text, trace_client, traces};
+use chainspan_testing::chainspan::Chainspan;
+use chainspan_testing::front_door::{Setup, assert_at_rest, export, export_raw, framed, operations, sum};
+use chainspan_testing::otlp::{attribute, boolean, double, int, span, text, trace_client, traces};
+use chainspan_testing::server::{Act, FaultServer};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -33,8 +33,8 @@ fn in_trace(trace: u8, attributes: Vec<KeyValue>) -> Span {
     Span { trace_id: vec![trace; 16], ..plain(attributes) }
 }
 
-async fn start() -> (Fault, Chainspan) {
-    let fault = Fault::start().await;
+async fn start() -> (FaultServer, Chainspan) {
+    let fault = FaultServer::start().await;
     let chainspan = Setup::default().start(fault.address());
     (fault, chainspan)
 }
@@ -44,7 +44,7 @@ async fn send(chainspan: &Chainspan, request: ExportTraceServiceRequest) {
 }
 
 /// The request that the destination received last.
-fn last(fault: &Fault) -> ExportTraceServiceRequest {
+fn last(fault: &FaultServer) -> ExportTraceServiceRequest {
     let received = fault.received();
     ExportTraceServiceRequest::decode(&received.last().expect("a request").body[..]).expect("valid")
 }
@@ -289,7 +289,7 @@ async fn a_trace_is_known_to_later_requests_only_once_a_request_was_acknowledged
 
 #[tokio::test(flavor = "multi_thread")]
 async fn datadog_hints_are_added_to_operations_where_absent_unless_switched_off() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let operation = |kind, more: Vec<KeyValue>| {
         let attributes = [vec![text("chain_id", "1")], more].concat();
         Span { kind, ..span("aggregate signatures", Duration::from_millis(1), attributes) }

@@ -4,10 +4,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::common::chainspan::Chainspan;
-use crate::common::fault::{Act, Fault};
-use crate::common::front_door::{Setup, assert_at_rest, assert_come_again, eventually, export, operations, spans, sum};
-use crate::common::otlp::{int, span, text, trace_client, traces};
+use chainspan_testing::chainspan::Chainspan;
+use chainspan_testing::front_door::{
+    Setup, assert_at_rest, assert_come_again, eventually, export, operations, spans, sum,
+};
+use chainspan_testing::otlp::{int, span, text, trace_client, traces};
+use chainspan_testing::server::{Act, FaultServer};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tonic::{Code, Request};
 
@@ -37,7 +39,7 @@ fn chains(scrape: &str) -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_request_counts_nothing_and_its_retry_counts_once() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let chainspan = Setup { datadog: QUICK, ..Setup::default() }.start(fault.address());
     let client = trace_client(chainspan.grpc()).await;
     let request = traces("gateway", vec![task(8453), span("verify_signature", Duration::ZERO, vec![])]);
@@ -65,7 +67,7 @@ async fn a_refused_request_counts_nothing_and_its_retry_counts_once() {
 /// The destination has the request in hand when its client goes away, by a deadline of its own or without a word.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_goes_away_counts_nothing() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.then([Act::Hold, Act::Hold]);
     let chainspan = Setup::default().start(fault.address());
     let client = trace_client(chainspan.grpc()).await;
@@ -90,7 +92,7 @@ async fn a_client_that_goes_away_counts_nothing() {
 /// One destination takes the data, the other refuses it: the client is told, nothing counts, and the retry counts once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_counts_only_when_every_required_destination_has_it() {
-    let (fault, second) = (Fault::start().await, Fault::start().await);
+    let (fault, second) = (FaultServer::start().await, FaultServer::start().await);
     let setup = Setup { datadog: QUICK, second: Some((second.address(), QUICK)), ..Setup::default() };
     let chainspan = setup.start(fault.address());
     let client = trace_client(chainspan.grpc()).await;
@@ -112,7 +114,7 @@ async fn a_request_counts_only_when_every_required_destination_has_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_one_chain_changes_no_series_of_another() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let chainspan = Setup::default().start(fault.address());
     let client = trace_client(chainspan.grpc()).await;
     export(&client, traces("gateway", vec![task(8453), task(8453)])).await.expect("accepted");
@@ -136,7 +138,7 @@ async fn a_flood_of_one_chain_changes_no_series_of_another() {
 /// when they come last.
 #[tokio::test(flavor = "multi_thread")]
 async fn invented_chains_share_one_label_and_configured_ones_keep_theirs() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let gateway = "chains: {11155111: {name: Sepolia, block_time: 12s}}";
     let chainspan = Setup { gateway, ..Setup::default() }.start(fault.address());
     let client = trace_client(chainspan.grpc()).await;
@@ -155,7 +157,7 @@ async fn invented_chains_share_one_label_and_configured_ones_keep_theirs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attacker_who_invents_chains_and_services_stays_within_the_limit_and_every_span_is_counted() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let chainspan = Setup { gateway: "max_chains: 4, max_series: 300", ..Setup::default() }.start(fault.address());
     let client = trace_client(chainspan.grpc()).await;
     export(&client, traces("honest", vec![task(8453)])).await.expect("accepted");
@@ -186,7 +188,7 @@ fn tasks(block: i64) -> Vec<Span> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_that_are_no_operation_are_said_once_with_their_counts() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let chainspan = Setup::default().start(fault.address());
     let client = trace_client(chainspan.grpc()).await;
     let named = |name: &str, count| (0..count).map(|_| span(name, Duration::ZERO, vec![])).collect::<Vec<_>>();

@@ -5,10 +5,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::common::chainspan::{Chainspan, assert_conservation};
-use crate::common::fault::{Act, Fault};
-use crate::common::front_door::{Setup, assert_come_again, eventually, export, spans};
-use crate::common::otlp::{int, span, trace_client, traces};
+use chainspan_testing::chainspan::{Chainspan, assert_conservation};
+use chainspan_testing::front_door::{Setup, assert_come_again, eventually, export, spans};
+use chainspan_testing::otlp::{int, span, trace_client, traces};
+use chainspan_testing::server::{Act, FaultServer};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use tokio::task::JoinHandle;
 use tonic::{Code, Status};
@@ -18,7 +18,7 @@ fn request() -> ExportTraceServiceRequest {
 }
 
 /// A request that the destination has in hand when this returns.
-async fn in_hand(chainspan: &Chainspan, fault: &Fault) -> JoinHandle<Result<(), Status>> {
+async fn in_hand(chainspan: &Chainspan, fault: &FaultServer) -> JoinHandle<Result<(), Status>> {
     let client = trace_client(chainspan.grpc()).await;
     let sent = tokio::spawn(async move { export(&client, request()).await });
     fault.arrived(1).await;
@@ -27,7 +27,7 @@ async fn in_hand(chainspan: &Chainspan, fault: &Fault) -> JoinHandle<Result<(), 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_in_hand_are_finished_and_new_ones_are_sent_elsewhere() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.then([Act::Hold]);
     let mut chainspan = Setup::default().start(fault.address());
     // A busy client: its next request is on its way when it hears of the end.
@@ -52,7 +52,7 @@ async fn requests_in_hand_are_finished_and_new_ones_are_sent_elsewhere() {
 /// was refused is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn under_load_every_answer_is_the_truth() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let mut chainspan = Setup::default().start(fault.address());
     let mut clients = tokio::task::JoinSet::new();
     for _ in 0..16 {
@@ -85,7 +85,7 @@ async fn under_load_every_answer_is_the_truth() {
 /// sees that the promise was not kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn with_the_destination_down_it_ends_in_time_and_says_so() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.always(Act::Refuse(Code::Unavailable, "closed", None));
     let mut chainspan = Setup { shutdown_timeout: "1s", ..Setup::default() }.start(fault.address());
     let sent = in_hand(&chainspan, &fault).await;
@@ -102,7 +102,7 @@ async fn with_the_destination_down_it_ends_in_time_and_says_so() {
 /// uncounted, while there is still time to send that window.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_could_not_be_counted_any_more_is_handed_back() {
-    let fault = Arc::new(Fault::start().await);
+    let fault = Arc::new(FaultServer::start().await);
     fault.then([Act::Hold]);
     let mut chainspan = Setup { shutdown_timeout: "8s", ..Setup::default() }.start(fault.address());
     let sent = in_hand(&chainspan, &fault).await;
@@ -122,7 +122,7 @@ async fn what_could_not_be_counted_any_more_is_handed_back() {
 /// A debug destination that is down is no reason to wait, nor to fail.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_debug_destination_does_not_hold_up_the_end() {
-    let (fault, jaeger) = (Fault::start().await, Fault::start().await);
+    let (fault, jaeger) = (FaultServer::start().await, FaultServer::start().await);
     jaeger.always(Act::BlackHole);
     let second = Some((jaeger.address(), "role: debug"));
     let mut chainspan = Setup { second, shutdown_timeout: "10m", ..Setup::default() }.start(fault.address());
@@ -132,7 +132,7 @@ async fn a_debug_destination_does_not_hold_up_the_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_it_at_once() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.always(Act::Hold);
     let mut chainspan = Setup { shutdown_timeout: "10m", ..Setup::default() }.start(fault.address());
     let sent = in_hand(&chainspan, &fault).await;
@@ -145,7 +145,7 @@ async fn a_second_signal_ends_it_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_is_taken_is_named() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let taken = listener.local_addr().expect("bound").to_string();
     for (component, port) in [("grpc", 0), ("prometheus", 1), ("health_check", 2)] {
@@ -169,7 +169,7 @@ async fn a_port_that_is_taken_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_store_the_end_keeps_everything_and_the_next_process_delivers_it() {
     for act in [Act::Refuse(Code::Unavailable, "closed", None), Act::BlackHole] {
-        let fault = Fault::start().await;
+        let fault = FaultServer::start().await;
         fault.always(act.clone());
         let directory = tempfile::tempdir().expect("a directory");
         let store = format!("directory: {:?}", directory.path());
@@ -203,7 +203,7 @@ async fn with_a_store_the_end_keeps_everything_and_the_next_process_delivers_it(
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_store_what_was_acknowledged_survives_any_end() {
     for signals in [&["TERM", "INT"][..], &["KILL"]] {
-        let fault = Fault::start().await;
+        let fault = FaultServer::start().await;
         fault.always(Act::BlackHole);
         let directory = tempfile::tempdir().expect("a directory");
         let store = format!("directory: {:?}", directory.path());
@@ -231,7 +231,7 @@ async fn with_a_store_what_was_acknowledged_survives_any_end() {
 /// A destination that hangs, under load: the end comes in time, with 0, and every acknowledged span arrives afterwards.
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_store_under_load_nothing_that_was_acknowledged_is_lost() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.always(Act::BlackHole);
     let directory = tempfile::tempdir().expect("a directory");
     let store = format!("directory: {:?}", directory.path());

@@ -4,11 +4,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::common::chainspan::Chainspan;
-use crate::common::fault::{Act, Fault};
-use crate::common::front_door::{Setup, assert_at_rest, assert_come_again, eventually, export, spans, sum};
-use crate::common::otlp::{int, logs, logs_client, span, text, trace_client, traces};
 use chainspan::delivery::Signal;
+use chainspan_testing::chainspan::Chainspan;
+use chainspan_testing::front_door::{Setup, assert_at_rest, assert_come_again, eventually, export, spans, sum};
+use chainspan_testing::otlp::{int, logs, logs_client, span, text, trace_client, traces};
+use chainspan_testing::server::{Act, FaultServer};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ fn ready(chainspan: &Chainspan) -> (u16, String) {
 
 /// An address where nobody listens.
 async fn nobody() -> SocketAddr {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.stop().await;
     fault.address()
 }
@@ -40,7 +40,7 @@ async fn nobody() -> SocketAddr {
 /// sooner, and hears when to come again before it gives up.
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_wait_as_long_as_they_may_and_are_told_when_to_come_again() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let chainspan = Setup { datadog: QUICK, ..Setup::default() }.start(fault.address());
     let client = trace_client(chainspan.grpc()).await;
     for (what, act) in [
@@ -76,7 +76,7 @@ async fn clients_wait_as_long_as_they_may_and_are_told_when_to_come_again() {
 /// says so in between.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_destination_gets_data_again_and_health_follows() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let chainspan = Setup { datadog: QUICK, ..Setup::default() }.start(fault.address());
     let client = trace_client(chainspan.grpc()).await;
     export(&client, traces("gateway", vec![task("before")])).await.expect("accepted");
@@ -103,7 +103,7 @@ async fn a_restarted_destination_gets_data_again_and_health_follows() {
 /// 16 of 20 MiB of requests are in hand; the next one is refused before it could wait for anything.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_memory_budget_refuses_at_once_and_recovers() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.always(Act::Hold);
     let (grpc, receiver) = ("max_recv_msg_size_mib: 6", "memory_limit_mib: 20");
     let setup = Setup { grpc, receiver, datadog: "max_request_size: 3MiB", ..Setup::default() };
@@ -132,13 +132,13 @@ async fn a_full_memory_budget_refuses_at_once_and_recovers() {
 /// counted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_debug_destination_delays_nothing_and_its_losses_are_counted() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     for (what, act) in [
         ("down", None),
         ("hanging", Some(Act::BlackHole)),
         ("refusing", Some(Act::Refuse(Code::InvalidArgument, "no", None))),
     ] {
-        let jaeger = Fault::start().await;
+        let jaeger = FaultServer::start().await;
         match act {
             None => jaeger.stop().await,
             Some(act) => _ = jaeger.always(act),
@@ -160,7 +160,7 @@ async fn a_debug_destination_delays_nothing_and_its_losses_are_counted() {
         let in_flight = spans(&chainspan, "otlp/second", "in_flight");
         assert_eq!(in_flight + discarded(), 20, "{what}");
         assert_eq!(sum(&chainspan.metrics(), "chainspan_receiver_accepted_spans_total", &[]), 20, "{what}");
-        crate::common::chainspan::assert_conservation(&chainspan.status());
+        chainspan_testing::chainspan::assert_conservation(&chainspan.status());
     }
 }
 
@@ -168,7 +168,7 @@ async fn a_debug_destination_delays_nothing_and_its_losses_are_counted() {
 /// are delivered.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poison_span_is_refused_to_the_client_that_sent_it_and_to_nobody_else() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.then([Act::Hold, Act::Hold]).poison("poison", Code::InvalidArgument);
     let chainspan = Setup::default().start(fault.address());
     let client = trace_client(chainspan.grpc()).await;
@@ -220,7 +220,7 @@ async fn it_starts_and_answers_without_a_destination() {
 /// when the destination is back.
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_store_clients_hear_ok_during_an_outage() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.stop().await;
     let directory = tempfile::tempdir().expect("a directory");
     let store = format!("directory: {:?}", directory.path());
@@ -250,7 +250,7 @@ async fn with_a_store_clients_hear_ok_during_an_outage() {
 /// and what to do, and the instance stays ready; once logs are served they arrive, and all is well again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_that_the_agent_does_not_take_is_said_and_stands_in_nobodys_way() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.unserved(&[Signal::Logs]);
     let directory = tempfile::tempdir().expect("a directory");
     let store = format!("directory: {:?}", directory.path());
@@ -294,7 +294,7 @@ async fn a_signal_that_the_agent_does_not_take_is_said_and_stands_in_nobodys_way
 /// The store is full: clients hear at once when to come again, and what was acknowledged is delivered.
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_full_store_clients_are_told_when_to_come_again() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.stop().await;
     let directory = tempfile::tempdir().expect("a directory");
     let store = format!("directory: {:?}, max_size_mib: 16", directory.path());

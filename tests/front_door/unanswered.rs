@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::common::chainspan::Chainspan;
-use crate::common::fault::{Act, Fault};
-use crate::common::front_door::{Setup, assert_at_rest, assert_come_again, eventually, export, sum};
-use crate::common::http_get;
-use crate::common::otlp::{int, span, text, trace_client, traces};
+use chainspan_testing::chainspan::Chainspan;
+use chainspan_testing::front_door::{Setup, assert_at_rest, assert_come_again, eventually, export, sum};
+use chainspan_testing::http_get;
+use chainspan_testing::otlp::{int, span, text, trace_client, traces};
+use chainspan_testing::server::{Act, FaultServer};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use tonic::Request;
 
@@ -71,7 +71,7 @@ fn traces_of_it(chainspan: &Chainspan) -> Vec<&'static str> {
 /// and no later span inherits their chain. The same request, accepted, is seen everywhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_an_ok_nothing_is_left_behind() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let setup = Setup { datadog: QUICK, gateway: "span_metrics: true", ..Setup::default() };
     let chainspan = setup.start(fault.address());
     let client = trace_client(chainspan.grpc()).await;
@@ -118,7 +118,7 @@ async fn without_an_ok_nothing_is_left_behind() {
 /// Without `span_metrics` no call is counted or shown.
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_are_off_unless_asked_for() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     let chainspan = Setup::default().start(fault.address());
     export(&trace_client(chainspan.grpc()).await, telling()).await.expect("accepted");
     let page = chainspan.metrics();

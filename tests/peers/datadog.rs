@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use crate::common::agent::{Agent, list};
-use crate::common::chainspan::{Chainspan, assert_conservation, config};
-use crate::common::peer;
+use chainspan_testing::chainspan::{Chainspan, assert_conservation, config};
+use chainspan_testing::datadog::{Agent, list};
+use chainspan_testing::peer;
 use serde_json::Value;
 
 /// What `tests/peers/gateway.py` says it has sent.

@@ -3,15 +3,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::common::chainspan::{Chainspan, assert_conservation, config};
-use crate::common::peer;
-use crate::common::sink::Sink;
-use crate::common::{http_get, jaeger, otlp};
+use chainspan_testing::chainspan::{Chainspan, assert_conservation, config};
+use chainspan_testing::peer;
+use chainspan_testing::server::FaultServer;
+use chainspan_testing::{http_get, jaeger, otlp};
 
 /// chainspan with a required sink and Jaeger as a debug destination.
-fn chainspan(sink: &Sink, jaeger: SocketAddr) -> Chainspan {
+fn chainspan(sink: &FaultServer, jaeger: SocketAddr) -> Chainspan {
     let exporter = format!("  otlp/jaeger: {{endpoint: {jaeger}, tls: {{insecure: true}}, role: debug}}");
-    Chainspan::start(&config(sink.address, &exporter, ", otlp/jaeger"))
+    Chainspan::start(&config(sink.address(), &exporter, ", otlp/jaeger"))
 }
 
 /// One task on Sepolia whose chain id came as an int.
@@ -25,7 +25,7 @@ fn send_task(chainspan: &Chainspan) {
 #[test]
 fn jaeger_finds_a_trace_by_its_chain() {
     let Some((_jaeger, otlp, api)) = jaeger::start(&[]) else { return };
-    let sink = Sink::start();
+    let sink = FaultServer::in_background();
     let chainspan = chainspan(&sink, otlp);
     send_task(&chainspan);
 
@@ -53,7 +53,8 @@ fn a_dead_jaeger_fails_nothing_and_its_drops_are_counted() {
     const REQUESTS: usize = 600;
     const REQUEST_BYTES: usize = 512 << 10;
     let Some((mut jaeger, otlp, _)) = jaeger::start(&[]) else { return };
-    let sink = Sink::forgetful();
+    let sink = FaultServer::in_background();
+    sink.forget_bodies();
     let mut chainspan = chainspan(&sink, otlp);
     let spans = |chainspan: &Chainspan, key: &str| {
         let status = chainspan.status();
@@ -72,7 +73,7 @@ fn a_dead_jaeger_fails_nothing_and_its_drops_are_counted() {
         otlp::send_traces(chainspan.grpc(), big.clone()).expect("accepted, though Jaeger is dead");
         sent += 1;
     }
-    assert_eq!(sink.count(), sent, "OK means that the required destination has it");
+    assert_eq!(sink.span_count(), sent, "OK means that the required destination has it");
     assert!(spans(&chainspan, "discarded") > 0, "nothing was dropped after {sent} requests: {}", chainspan.status());
     assert_eq!(spans(&chainspan, "accepted"), sent as u64);
     assert_eq!(chainspan.admin("/health/ready").status, 200, "a debug destination makes nothing unready");

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use crate::common::front_door::Setup;
-use crate::common::prometheus::query;
-use crate::common::sink::Sink;
-use crate::common::{http_get, jaeger, otlp, peer, prometheus};
 use chainspan_sim::{self as sim, Chain};
+use chainspan_testing::front_door::Setup;
+use chainspan_testing::prometheus::query;
+use chainspan_testing::server::FaultServer;
+use chainspan_testing::{http_get, jaeger, otlp, peer, prometheus};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use serde_json::Value;
 
@@ -87,8 +87,9 @@ fn the_monitor_tab_shows_what_the_gateways_did() {
     if peer::find("jaeger").is_none() {
         return;
     }
-    let sink = Sink::start();
-    let chainspan = Setup { gateway: "span_metrics: true, max_series: 16384", ..Setup::default() }.start(sink.address);
+    let sink = FaultServer::in_background();
+    let chainspan =
+        Setup { gateway: "span_metrics: true, max_series: 16384", ..Setup::default() }.start(sink.address());
     let Some((_prometheus, prometheus)) = prometheus::start(chainspan.prometheus()) else { return };
     let Some((_jaeger, _, api)) = jaeger::start(&[
         ("METRICS_STORAGE_TYPE", "prometheus".to_owned()),

@@ -1,8 +1,5 @@
 //! Programs of other people before and behind chainspan; `README.md` here says which and how to install them.
 
-#[path = "../common/mod.rs"]
-mod common;
-
 mod collector;
 mod datadog;
 mod jaeger;

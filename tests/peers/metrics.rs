@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::common::agent::{Agent, list};
-use crate::common::chainspan::{Chainspan, config};
-use crate::common::{http_get, otlp, peer, prometheus};
+use chainspan_testing::chainspan::{Chainspan, config};
+use chainspan_testing::datadog::{Agent, list};
+use chainspan_testing::{http_get, otlp, peer, prometheus};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::Value;
 

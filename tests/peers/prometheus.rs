@@ -5,19 +5,19 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::common::chainspan::{Chainspan, config};
-use crate::common::peer;
-use crate::common::prometheus::{self, query, value};
-use crate::common::sink::Sink;
-use crate::common::{http_get, otlp};
+use chainspan_testing::chainspan::{Chainspan, config};
+use chainspan_testing::peer;
+use chainspan_testing::prometheus::{self, query, value};
+use chainspan_testing::server::FaultServer;
+use chainspan_testing::{http_get, otlp};
 
 const JAEGERS: &str = "traces_span_metrics_duration_milliseconds use base unit";
 const CHAINS: [&str; 2] = ["11155111", "8453"];
 
 /// A chainspan that has measured operations of every kind on two chains, from a service whose name must be escaped.
-fn measured() -> (Chainspan, Sink) {
-    let sink = Sink::start();
-    let yaml = config(sink.address, "", "").replace("gateway: {}", "gateway: {span_metrics: true}");
+fn measured() -> (Chainspan, FaultServer) {
+    let sink = FaultServer::in_background();
+    let yaml = config(sink.address(), "", "").replace("gateway: {}", "gateway: {span_metrics: true}");
     let chainspan = Chainspan::start(&yaml);
     let ms = Duration::from_millis;
     let spans = CHAINS.into_iter().flat_map(|chain| {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::chainspan::{Chainspan, assert_conservation, config};
-use crate::common::peer;
-use crate::common::sink::Sink;
+use chainspan_testing::chainspan::{Chainspan, assert_conservation, config};
+use chainspan_testing::peer;
+use chainspan_testing::server::FaultServer;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 
@@ -48,8 +48,8 @@ fn sum(metrics: &str, metric: &str, labels: &[(&str, &str)]) -> f64 {
 /// is what arrived: per chain and operation, with a denial and a retried transaction among the successes.
 #[test]
 fn the_example_gateway_is_tagged_and_measured() {
-    let sink = Sink::start();
-    let mut chainspan = Chainspan::start(&config(sink.address, "", ""));
+    let sink = FaultServer::in_background();
+    let mut chainspan = Chainspan::start(&config(sink.address(), "", ""));
     run_gateway(&chainspan);
 
     let spans = sink.spans();

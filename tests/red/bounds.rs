@@ -1,11 +1,12 @@
 //! Bounded and isolated: retirement, gauges, hostile figures, and what a series costs.
 
-use crate::support::*;
 use chainspan::gateway::{BreakerState, Count, Detail, Operation, Reason, Seconds, TxReason};
 use chainspan::red::{
     ChainHealth, ChainLabel, Metric, Observation, ObservedState, Reading, Red, RedSettings, SeriesValue, Snapshot,
     Stage, Subject,
 };
+
+use crate::support::*;
 
 const SECOND: u64 = 1_000_000_000;
 const T: u64 = 1_700_000_000 * SECOND;

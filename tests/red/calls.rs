@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::support::{chain, settings, stage, success, varied};
 use chainspan::export::prometheus::{Format, render, render_as};
 use chainspan::gateway::Operation;
 use chainspan::red::{Call, ChainLabel, Red, RedSettings, SpanKind, Stage, StatusCode};
+
+use crate::support::{chain, settings, stage, success, varied};
 
 const SECOND: u64 = 1_000_000_000;
 const T: u64 = 1_700_000_000 * SECOND;

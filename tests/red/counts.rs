@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::support::*;
 use chainspan::gateway::{Operation, QuorumReason, Reason, TxReason};
 use chainspan::red::{ChainLabel, Metric, Red, RedSettings, Snapshot, Stage};
 use proptest::prelude::*;
+
+use crate::support::*;
 
 /// Everything that a snapshot says of one chain.
 fn of_chain(snapshot: &Snapshot, label: ChainLabel) -> Vec<String> {

@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::common::http_get;
-use crate::support::chain;
 use chainspan::export::prometheus::{Format, render, render_as, serve};
 use chainspan::gateway::{Operation, OutcomeClass};
 use chainspan::red::{
     Attributes, ChainLabel, Dims, DurationHistogram, Exemplar, Family, Metric, Series, SeriesValue, Snapshot,
 };
 use chainspan::telemetry::{ACCEPTED_SPANS, Telemetry};
+use chainspan_testing::http_get;
 use tokio::net::TcpListener;
+
+use crate::support::chain;
 
 /// A counter, a duration with exemplars in two buckets, a gauge.
 fn snapshot() -> Snapshot {

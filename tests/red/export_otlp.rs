@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::common::fault::{Act, Fault};
 use chainspan::chain::ChainId;
 use chainspan::config::{self, Compression, Retry, Role, Signals, Temporality};
 use chainspan::delivery::Destination;
@@ -15,6 +14,7 @@ use chainspan::red::{
     SeriesValue, Snapshot, Window,
 };
 use chainspan::telemetry::{LOST_POINTS, SENT_POINTS, Telemetry};
+use chainspan_testing::server::{Act, FaultServer};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{self as otlp, metric::Data, number_data_point};
@@ -231,7 +231,7 @@ proptest! {
     }
 }
 
-fn destination(fault: &Fault, temporality: Temporality, telemetry: &Telemetry) -> Destination {
+fn destination(fault: &FaultServer, temporality: Temporality, telemetry: &Telemetry) -> Destination {
     let settings = config::Destination {
         name: "otlp/test".to_owned(),
         endpoint: fault.address().to_string(),
@@ -272,7 +272,7 @@ fn count(telemetry: &Telemetry, name: &str) -> BTreeMap<String, f64> {
 }
 
 /// How many times the fault server accepted a request with points.
-fn accepted(fault: &Fault) -> usize {
+fn accepted(fault: &FaultServer) -> usize {
     fault.received().iter().filter(|request| request.accepted).count()
 }
 
@@ -286,7 +286,7 @@ async fn a_delta_that_may_have_arrived_is_a_counted_gap() {
         (Act::Reset, true),
         (Act::Refuse(Code::DeadlineExceeded, "behind it", None), true),
     ] {
-        let fault = Fault::start().await;
+        let fault = FaultServer::start().await;
         fault.then([act.clone()]);
         let telemetry = Telemetry::new();
         let destination = destination(&fault, Temporality::Delta, &telemetry);
@@ -306,7 +306,7 @@ async fn a_delta_that_may_have_arrived_is_a_counted_gap() {
         }
     }
 
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.then([Act::BlackHole]);
     let telemetry = Telemetry::new();
     let destination = destination(&fault, Temporality::Cumulative, &telemetry);
@@ -323,7 +323,7 @@ async fn a_delta_that_may_have_arrived_is_a_counted_gap() {
 /// What a destination refuses for good is counted as that; and a drain that does not get rid of a window says so too.
 #[tokio::test]
 async fn every_point_that_does_not_arrive_is_counted_with_its_reason() {
-    let fault = Fault::start().await;
+    let fault = FaultServer::start().await;
     fault.then([Act::Refuse(Code::InvalidArgument, "no", None)]).always(Act::Refuse(Code::Unavailable, "down", None));
     let telemetry = Telemetry::new();
     let destination = destination(&fault, Temporality::Delta, &telemetry);

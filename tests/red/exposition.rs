@@ -5,13 +5,14 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::support::*;
 use chainspan::export::prometheus::{render, serve};
 use chainspan::gateway::{Operation, QuorumReason, Reason};
 use chainspan::red::{Metric, Red, RedSettings, Stage};
 use chainspan::telemetry::{ACCEPTED_SPANS, Telemetry};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::support::*;
 
 /// Samples by name with labels, as they stand in the text.
 fn parse(text: &str) -> BTreeMap<String, String> {

@@ -1,11 +1,12 @@
 //! Gauges by event time: a window shows what the span says that ended last by the end of it, the running totals what the
 //! span says that ended last of all.
 
-use crate::support::{chain, failure, settings, stage, success};
 use chainspan::gateway::{Operation, Reason};
 use chainspan::red::{
     Metric, Observation, ObservedState, Reading, Red, RedSettings, SeriesValue, Stage, Subject, Window,
 };
+
+use crate::support::{chain, failure, settings, stage, success};
 
 const SECOND: u64 = 1_000_000_000;
 /// The start of a window.

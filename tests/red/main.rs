@@ -1,8 +1,5 @@
 //! Counting, windows and what is exposed of them.
 
-#[path = "../common/mod.rs"]
-mod common;
-
 mod bounds;
 mod calls;
 mod counts;

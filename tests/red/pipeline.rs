@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::common::otlp::{boolean, double, int, now, span, text, traces};
 use bytes::Bytes;
 use chainspan::config::{Config, parse};
 use chainspan::delivery::Signal;
 use chainspan::pipeline::{Budget, Parts, Pipeline};
 use chainspan::red::{Metric, Red, RedSettings, SeriesValue, Snapshot};
 use chainspan::telemetry::{ODD_SPANS, Telemetry};
+use chainspan_testing::otlp::{boolean, double, int, now, span, text, traces};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 

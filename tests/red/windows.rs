@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::support::*;
 use chainspan::gateway::Operation;
 use chainspan::red::{ChainLabel, Exemplar, Metric, Observation, Red, RedSettings, SeriesValue, WINDOW_NANO, Window};
 use proptest::prelude::*;
+
+use crate::support::*;
 
 const SECOND: u64 = 1_000_000_000;
 /// The start of a window.

@@ -2,9 +2,10 @@
 
 use std::sync::mpsc::channel;
 
-use crate::support::*;
 use chainspan::otlp::Signal;
 use chainspan::store::{Count, Kept, NewRecord, NotKept, RecordId, Wanted};
+
+use crate::support::*;
 
 /// Bodies from nothing to several pages, waiting and dead, of every signal: after a restart all of it is as it was put.
 #[test]

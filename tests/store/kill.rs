@@ -5,8 +5,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::support::*;
 use chainspan::store::RecordId;
+
+use crate::support::*;
 
 const ROUNDS: u64 = 8;
 

@@ -1,8 +1,9 @@
 //! Dead letters: found by every filter, sent again, given up and counted.
 
-use crate::support::*;
 use chainspan::otlp::Signal;
 use chainspan::store::{Count, Death, DeathReason, Filter, NewRecord, RecordId, Store};
+
+use crate::support::*;
 
 /// Four letters that differ in everything a filter looks at, and one record that waits.
 fn mixed(store: &Store) -> Vec<NewRecord> {

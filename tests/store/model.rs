@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::*;
 use chainspan::otlp::Signal;
 use chainspan::store::{Count, Filter, Kept, NewRecord, RecordId, Store};
 use proptest::prelude::*;
+
+use crate::support::*;
 
 /// Something to do. Numbers choose among what is there at that moment.
 #[derive(Clone, Debug)]

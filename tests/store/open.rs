@@ -4,9 +4,10 @@ use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
-use crate::support::*;
 use chainspan::store::{Count, Filter, RecordId, Store};
 use rusqlite::Connection;
+
+use crate::support::*;
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).expect("it is there").permissions().mode() & 0o777

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::torture_support::scenario::outage;
-use crate::torture_support::{Bed, Mood, Setup, Shape, Verdict};
+use chainspan_testing::torture::scenario::outage;
+use chainspan_testing::torture::{Bed, Mood, Setup, Shape, Verdict};
 
 fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_chainspan"))

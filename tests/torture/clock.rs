@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::torture_support::watch::count;
-use crate::torture_support::{Bed, Setup, Shape, preload};
+use chainspan_testing::torture::watch::count;
+use chainspan_testing::torture::{Bed, Setup, Shape, preload};
 use tempfile::TempDir;
 
 fn program() -> &'static Path {

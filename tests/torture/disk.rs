@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::torture_support::process::Process;
-use crate::torture_support::tmpfs::Tmpfs;
-use crate::torture_support::{Bed, Outcome, Setup, Shape, load, preload};
+use chainspan_testing::process::Process;
+use chainspan_testing::torture::tmpfs::Tmpfs;
+use chainspan_testing::torture::{Bed, Outcome, Setup, Shape, load, preload};
 use tempfile::TempDir;
 
 fn program() -> &'static Path {
@@ -143,7 +143,7 @@ async fn a_second_process_on_the_same_directory_is_refused() {
     let load = bed.load(Shape { clients: 2, spans: 16, rate: Some(2_000) });
     for _ in 0..3 {
         let mut second = Process::spawn(program(), &bed.config(), &[]).expect("spawned");
-        let status = second.ended(Duration::from_secs(30)).await.expect("it ends");
+        let status = second.end_within(Duration::from_secs(30)).await.expect("it ends");
         let said = second.said();
         assert_eq!(status.code(), Some(1), "{said}");
         assert!(said.contains("file_storage") && said.contains("another chainspan"), "it says why: {said}");

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::torture_support::scenario::kills::{Plan, run};
-use crate::torture_support::{Bed, Setup, Shape};
+use chainspan_testing::torture::scenario::kills::{Plan, run};
+use chainspan_testing::torture::{Bed, Setup, Shape};
 
 fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_chainspan"))

@@ -1,8 +1,8 @@
 //! The oracle itself: what it must not let pass. A torture run proves nothing if its judge is asleep.
 
-use crate::torture_support::oracle::{Oracle, Outcome, TroubleKind};
-use crate::torture_support::verdict::Verdict;
-use crate::torture_support::{numbers, watch};
+use chainspan_testing::torture::oracle::{Oracle, Outcome, TroubleKind};
+use chainspan_testing::torture::verdict::Verdict;
+use chainspan_testing::torture::{numbers, watch};
 
 /// Two acknowledged requests of four spans, 0 to 3 and 4 to 7.
 fn acknowledged() -> Oracle {

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::torture_support::{Bed, Mood, Outcome, Setup, kept, load};
+use chainspan_testing::torture::{Bed, Mood, Outcome, Setup, kept, load};
 use serde_json::Value;
 use tokio::task::JoinSet;
 use tonic::Code;
@@ -44,7 +44,7 @@ async fn send_all(bed: &Bed) {
     while let Some(outcome) = sent.join_next().await {
         assert_eq!(outcome.expect("no panic"), Outcome::Acknowledged);
     }
-    bed.drained(crate::torture_support::bed::PATIENCE).await.expect("nothing waits for a poison span");
+    bed.drained(chainspan_testing::torture::bed::PATIENCE).await.expect("nothing waits for a poison span");
 }
 
 /// For each permanent code: four poison spans among 384, two of them neighbours, one the first and one the last of all. The
@@ -136,7 +136,7 @@ async fn a_misconfigured_destination_costs_nothing() {
         assert!(bed.count("spilled").await.expect("a count") > 0, "{code:?}: kept");
         assert_eq!(bed.count("dead").await.expect("a count"), 0, "{code:?}");
         bed.agent.set_mood(Mood::Good);
-        bed.drained(crate::torture_support::bed::PATIENCE).await.expect("goes out by itself");
+        bed.drained(chainspan_testing::torture::bed::PATIENCE).await.expect("goes out by itself");
     }
     let (verdict, contents) = bed.verdict().await.expect("at rest");
     assert!(verdict.violations.is_empty(), "{:#?}", verdict.violations);

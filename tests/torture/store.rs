@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use crate::torture_support::tmpfs::Tmpfs;
 use chainspan::otlp::Signal;
 use chainspan::store::{NewRecord, NotKept, RecordId, Store, StoreSettings};
+use chainspan_testing::torture::tmpfs::Tmpfs;
 
 fn open(directory: &Path) -> Store {
     let settings = StoreSettings { directory: directory.to_owned(), max_bytes: 1 << 40, min_free_bytes: 0 };

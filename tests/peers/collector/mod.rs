@@ -16,8 +16,8 @@ mod truth;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::common::{otlp, peer};
 use chainspan_sim::{Agent, now_unix_nano};
+use chainspan_testing::{otlp, peer};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use read::{Reading, read};
 use subject::Subject;

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
+use chainspan_testing::chainspan::Chainspan;
+use chainspan_testing::front_door::sum;
+use chainspan_testing::peer::{self, Peer};
+use chainspan_testing::port;
+
 use super::FLUSH;
-use crate::common::chainspan::Chainspan;
-use crate::common::front_door::sum;
-use crate::common::peer::{self, Peer};
-use crate::common::port;
 
 pub(crate) enum Subject {
     Chainspan(Chainspan),

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use chainspan_sim::spec::{OPERATION_NAMES, names_of};
 use chainspan_sim::{Batch, CHARACTERS, Chain, Flavour, Gateway, Settings, SpanKey};
+use chainspan_testing::otlp;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
-
-use crate::common::otlp;
 
 pub(crate) const OPERATIONS: [&str; 5] =
     ["task", "task_broadcast", "bls_aggregation", "tx_submission", "webhook_delivery"];

@@ -6,16 +6,17 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::kept::{self, Contents};
 use super::oracle::TroubleKind;
-use super::process::Process;
 use super::watch::{Watcher, count};
 use super::{Agent, Load, Oracle, Setup, Shape, Verdict};
+use crate::http_get;
+use crate::process::Process;
 
 /// The destination under test.
 pub const DESTINATION: &str = "otlp/datadog";
@@ -79,8 +80,8 @@ impl Bed {
     /// Waits until the process listens, and shows it to the clients and to the watcher.
     pub async fn open(&mut self) -> anyhow::Result<()> {
         let process = self.process.as_mut().context("not started")?;
-        let admin = process.listens("health_check", PATIENCE).await?;
-        let target = process.listens("otlp/grpc", PATIENCE).await?;
+        let admin = listens(process, "health_check").await?;
+        let target = listens(process, "otlp/grpc").await?;
         self.admin.send_replace(Some(admin));
         self.target.send_replace(Some(target));
         Ok(())
@@ -112,7 +113,7 @@ impl Bed {
         let from = self.oracle.now();
         self.admin.send_replace(None);
         let mut process = self.process.take().context("not started")?;
-        let ended_before = process.has_ended();
+        let ended_before = !matches!(process.ended(), Ok(None));
         process.kill()?;
         ensure!(!ended_before, "chainspan had ended by itself:\n{}", process.said());
         self.oracle.trouble(TroubleKind::Kill, from);
@@ -126,7 +127,7 @@ impl Bed {
         let begin = Instant::now();
         self.admin.send_replace(None);
         process.signal("TERM")?;
-        let status = process.ended(PATIENCE).await;
+        let status = process.end_within(PATIENCE).await;
         self.target.send_replace(None);
         let status = status?;
         ensure!(status.success(), "SIGTERM: chainspan ended with {status}:\n{}", process.said());
@@ -144,10 +145,10 @@ impl Bed {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         // A drain that is quick enough may end before the second signal: then there is nobody to send it to.
-        if !process.has_ended() {
+        if matches!(process.ended(), Ok(None)) {
             let _ = process.signal("TERM");
         }
-        process.ended(PATIENCE).await?;
+        process.end_within(PATIENCE).await?;
         self.target.send_replace(None);
         Ok(begin.elapsed())
     }
@@ -156,7 +157,7 @@ impl Bed {
     pub async fn is_ready(&self) -> bool {
         let address = *self.admin.borrow();
         match address {
-            Some(address) => chainspan_sim::get(address, "/health/ready").await.is_ok(),
+            Some(address) => http_get::fetch(address, "/health/ready").await.is_ok(),
             None => false,
         }
     }
@@ -164,7 +165,7 @@ impl Bed {
     /// What `/status` says now.
     pub async fn status(&self) -> anyhow::Result<Value> {
         let address = self.admin.borrow().context("not open")?;
-        Ok(serde_json::from_str(&chainspan_sim::get(address, "/status").await?)?)
+        Ok(serde_json::from_str(&http_get::fetch(address, "/status").await?)?)
     }
 
     /// A number of the conservation block.
@@ -224,5 +225,20 @@ impl Bed {
         }
         seen.violations.into_iter().for_each(violation);
         Ok((verdict, contents))
+    }
+}
+
+/// Waits until `component` listens.
+async fn listens(process: &mut Process, component: &str) -> anyhow::Result<SocketAddr> {
+    let begin = Instant::now();
+    loop {
+        if let Some(address) = process.listening().get(component) {
+            return Ok(*address);
+        }
+        if let Some(status) = process.ended()? {
+            bail!("chainspan ended with {status} instead of listening:\n{}", process.said());
+        }
+        ensure!(begin.elapsed() < PATIENCE, "chainspan does not listen after {PATIENCE:?}:\n{}", process.said());
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

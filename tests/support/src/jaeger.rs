@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::process::Command;
 
-use super::peer::{self, Peer};
-use super::port;
+use crate::peer::{self, Peer};
+use crate::port;
 
 /// A Jaeger all-in-one with every port on a free one: itself, where it takes OTLP, where its API is. `environment` is its
 /// configuration besides.

@@ -11,7 +11,7 @@ use tonic::Status;
 use tonic::transport::Channel;
 use tonic_types::StatusExt;
 
-use super::chainspan::{Chainspan, assert_conservation};
+use crate::chainspan::{Chainspan, assert_conservation};
 
 const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::verdict::Verdict;
-use super::super::{Agent, Bed, Setup, Shape};
+use crate::torture::verdict::Verdict;
+use crate::torture::{Agent, Bed, Setup, Shape};
 
 /// How much of it.
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,4 @@
 //! Ports for what can't listen on port 0: programs that are told a port, and servers that come back at their old one.
-#![allow(dead_code)] // not every program that uses it has such a server
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
@@ -19,7 +18,7 @@ const RANGE: Range<u16> = 20_000..32_000;
 ///
 /// It is tried without listening: a program that another test starts has a copy of the socket until it has become that
 /// program, and a copy that listens would answer for whoever is told this port.
-pub(crate) fn free() -> SocketAddr {
+pub fn free() -> SocketAddr {
     next(|address| {
         let socket = TcpSocket::new_v4()?;
         socket.set_reuseaddr(true)?;
@@ -28,7 +27,7 @@ pub(crate) fn free() -> SocketAddr {
 }
 
 /// Listens on one, for servers that may come back to it.
-pub(crate) fn listen() -> TcpListener {
+pub fn listen() -> TcpListener {
     next(TcpListener::bind)
 }
 
@@ -47,7 +46,7 @@ fn next<T>(take: impl Fn(SocketAddr) -> std::io::Result<T>) -> T {
 ///
 /// It can be in use for a moment: a program that another test starts has copies of all that is open here until it has become
 /// that program.
-pub(crate) fn again(address: SocketAddr) -> std::io::Result<TcpListener> {
+pub fn again(address: SocketAddr) -> std::io::Result<TcpListener> {
     let begin = Instant::now();
     loop {
         match TcpListener::bind(address) {

@@ -5,9 +5,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::http_get;
-use super::peer::{self, Peer};
-use super::port;
+use crate::http_get;
+use crate::peer::{self, Peer};
+use crate::port;
 
 /// A Prometheus that scrapes `target` twice a second and keeps exemplars, and where its API is.
 pub fn start(target: SocketAddr) -> Option<(Peer, SocketAddr)> {

@@ -39,6 +39,17 @@ pub fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> io::Res
     Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
 }
 
+/// The body of a `GET` that must be answered with 200, for those who must not block.
+pub async fn fetch(address: SocketAddr, path: &str) -> io::Result<String> {
+    let path = path.to_owned();
+    let answer = tokio::task::spawn_blocking(move || get(address, &path, &[])).await??;
+    if answer.status == 200 {
+        Ok(answer.body)
+    } else {
+        Err(io::Error::other(format!("{}: {}", answer.status, answer.body)))
+    }
+}
+
 /// `text` with everything but letters, digits and `-_.~` percent-encoded, for a query.
 pub fn encode(text: &str) -> String {
     text.bytes()

@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::super::verdict::Verdict;
-use super::super::{Bed, Setup, Shape};
+use crate::torture::verdict::Verdict;
+use crate::torture::{Bed, Setup, Shape};
 
 /// How much of it.
 #[derive(Clone, Copy, Debug)]

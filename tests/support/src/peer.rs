@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where `program` is; `None`, after a loud line, when it is not here. Panics instead under `CHAINSPAN_PEERS=require`.
 pub fn find(program: &str) -> Option<PathBuf> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers");
+    let default = repository().join("target/peers");
     let directory = std::env::var_os("CHAINSPAN_PEERS_DIR").map_or(default, PathBuf::from);
     let near = [directory.clone(), directory.join("bin"), directory.join("venv/bin")];
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -39,9 +39,14 @@ pub fn python(agent: &Path) -> PathBuf {
     agent.with_file_name("python")
 }
 
+/// The directory of the whole repository.
+pub fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
 /// A file of `tests/peers/`.
 pub fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers").join(name)
+    repository().join("tests/peers").join(name)
 }
 
 /// A directory for a peer to run in.

@@ -120,6 +120,11 @@ impl Oracle {
         self.begin.elapsed().as_millis() as Moment
     }
 
+    /// When `instant` was.
+    pub fn moment(&self, instant: Instant) -> Moment {
+        instant.saturating_duration_since(self.begin).as_millis() as Moment
+    }
+
     /// A client is about to send `spans` new spans; the number of the first.
     pub fn sending(&self, spans: u32) -> (Ticket, u64) {
         let mut clients = lock(&self.clients);

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::verdict::Verdict;
-use super::super::{Bed, Setup, Shape};
+use crate::torture::verdict::Verdict;
+use crate::torture::{Bed, Setup, Shape};
 
 /// What came of it.
 #[derive(Debug)]

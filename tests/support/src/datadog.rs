@@ -7,9 +7,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::http_get;
-use super::peer::{self, Peer};
-use super::port;
+use crate::http_get;
+use crate::peer::{self, Peer};
+use crate::port;
 
 /// A running `ddapm-test-agent`.
 pub struct Agent {

@@ -4,18 +4,17 @@
 //! read from the `listening` log lines. With `health_check` in it, start waits until `/health/ready` says 200.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::net::SocketAddr;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::process::ExitStatus;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::http_get::{self, Answer};
+use crate::http_get::{self, Answer};
+use crate::process::{Process, program};
 
 /// Generous: a loaded machine is no reason to fail.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,9 +24,7 @@ pub const DIRECTORY: &str = "@directory@";
 
 /// A running `chainspan run`. It is killed when this is dropped.
 pub struct Chainspan {
-    child: Child,
-    logs: Arc<Mutex<Vec<String>>>,
-    reader: Option<thread::JoinHandle<()>>,
+    process: Process,
     directory: TempDir,
 }
 
@@ -54,30 +51,13 @@ impl Chainspan {
         let directory = TempDir::with_prefix("chainspan-")?;
         let config = directory.path().join("collector-config.yaml");
         std::fs::write(&config, yaml.replace(DIRECTORY, &directory.path().display().to_string()))?;
-        let mut child = Command::new(program())
-            .arg("run")
-            .arg("--config")
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let stderr = child.stderr.take().ok_or_else(|| io::Error::other("no standard error"))?;
-        let logs = Arc::new(Mutex::new(Vec::new()));
-        let sink = logs.clone();
-        let reader = thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                sink.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-            }
-        });
-        Ok(Self { child, logs, reader: Some(reader), directory })
+        Ok(Self { process: Process::spawn(&program(), &config, &[])?, directory })
     }
 
     fn wait_until_ready(&mut self, has_health: bool) -> io::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while !self.is_ready(has_health) {
-            if let Some(status) = self.child.try_wait()? {
-                self.join_reader();
+            if let Some(status) = self.process.ended()? {
                 return Err(io::Error::other(format!("chainspan ended with {status}:\n{}", self.stderr())));
             }
             if Instant::now() > deadline {
@@ -96,7 +76,7 @@ impl Chainspan {
 
     /// The process id.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.pid()
     }
 
     /// The directory of the configuration, for files of a test's own.
@@ -104,32 +84,19 @@ impl Chainspan {
         self.directory.path()
     }
 
-    fn lines(&self) -> MutexGuard<'_, Vec<String>> {
-        self.logs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Everything it has logged so far.
     pub fn stderr(&self) -> String {
-        self.lines().join("\n")
+        self.process.said()
     }
 
     /// The log lines so far that are JSON.
     pub fn logs(&self) -> Vec<Value> {
-        self.lines().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        self.process.logs()
     }
 
     /// Component → address, from the `listening` log lines.
     pub fn listening(&self) -> BTreeMap<String, SocketAddr> {
-        let entry = |line: Value| {
-            // tracing's JSON keeps an event's fields in an object of their own unless told to flatten them.
-            let fields = line.get("fields").unwrap_or(&line);
-            if fields["message"] != "listening" {
-                return None;
-            }
-            let address = fields["address"].as_str()?.parse().ok()?;
-            Some((fields["component"].as_str()?.to_owned(), address))
-        };
-        self.logs().into_iter().filter_map(entry).collect()
+        self.process.listening()
     }
 
     fn address(&self, component: &str) -> SocketAddr {
@@ -174,8 +141,7 @@ impl Chainspan {
     pub fn ended(&mut self) -> ExitStatus {
         let deadline = Instant::now() + Duration::from_secs(40);
         loop {
-            if let Some(status) = self.child.try_wait().unwrap_or_else(|e| panic!("wait: {e}")) {
-                self.join_reader();
+            if let Some(status) = self.process.ended().unwrap_or_else(|e| panic!("wait: {e}")) {
                 return status;
             }
             assert!(Instant::now() < deadline, "chainspan does not end after SIGTERM:\n{}", self.stderr());
@@ -185,30 +151,7 @@ impl Chainspan {
 
     /// Sends the signal `name` (`TERM`, `INT`, `KILL`, `STOP` …).
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
-        assert!(status.is_ok_and(|s| s.success()), "kill -{name} {}", self.pid());
-    }
-
-    fn join_reader(&mut self) {
-        if let Some(reader) = self.reader.take() {
-            let _ = reader.join();
-        }
-    }
-}
-
-/// The program of this build, or the one that `CHAINSPAN_BIN` names: an installed one, or that of another commit.
-fn program() -> OsString {
-    std::env::var_os("CHAINSPAN_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_chainspan").into())
-}
-
-impl Drop for Chainspan {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        self.join_reader();
-        if thread::panicking() {
-            eprintln!("--- chainspan said:\n{}", self.stderr());
-        }
+        self.process.signal(name).unwrap_or_else(|e| panic!("{e}"));
     }
 }
 

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chainspan_sim as sim;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+use crate::http_get;
 
 const PARTS: [&str; 6] = ["delivered", "rejected", "in_flight", "spilled", "dead", "discarded"];
 
@@ -59,7 +60,7 @@ async fn run(mut admin: watch::Receiver<Option<SocketAddr>>, seen: Arc<Mutex<See
     loop {
         let Ok(address) = admin.wait_for(Option::is_some).await.map(|address| *address) else { return };
         let Some(address) = address else { continue };
-        let answer = sim::get(address, "/status").await;
+        let answer = http_get::fetch(address, "/status").await;
         // Whoever is about to end the process takes its address away first.
         let still = *admin.borrow() == Some(address);
         {

@@ -4,7 +4,6 @@
 //!
 //! A [`Bed`] holds one chainspan with its directory, its [`Agent`], its [`Load`] and its [`Oracle`]. What must never happen
 //! here: an excuse for a missing span.
-#![allow(dead_code, unreachable_pub, unused_imports)] // no program uses all of it
 
 pub mod agent;
 pub mod bed;
@@ -12,10 +11,7 @@ pub mod kept;
 pub mod load;
 pub mod numbers;
 pub mod oracle;
-#[path = "../common/port.rs"]
-pub mod port;
 pub mod preload;
-pub mod process;
 pub mod scenario;
 pub mod setup;
 pub mod tmpfs;
