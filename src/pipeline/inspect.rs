@@ -1,85 +1,68 @@
-//! The walk with meaning: classifies each span, resolves its chain, stages what it says, and notes what is to be edited.
+//! What the walk means to a pipeline: classifies each span, resolves its chain, stages its observations, and notes what is
+//! to be edited.
 //! One pass over borrowed bytes; per span nothing is allocated and nothing is shared with other threads.
 
-use std::cell::RefCell;
-use std::hash::BuildHasher;
 use std::ops::Range;
-use std::sync::Arc;
-
-use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::budget::Reservation;
+use super::counts::{Odd, RequestCounts};
 use super::meaning;
+use super::notes::NoteBudget;
+use super::plan::{SpanChain, SpanPlan, TagEdit};
 use super::refusal::Refusal;
+use super::resource::Resource;
 use super::rules::{Measuring, Rules, Tagging};
-use super::tally::{Odd, Tally};
+use super::scratch::RequestScratch;
 use super::texts;
-use super::unclassified::{NAMES, Unclassified};
-use super::work::{Plan, PlanChain, Room, Tag, Work};
 use crate::chain::{ChainId, Found, OwnTag, Resolved, Spelling, TAG_KEY, TagPlan, valid_trace_id};
 use crate::gateway::{FactKey, Facts, Hints, Operation, has_bad_figure, measure, operation};
 use crate::otlp::{AttributePlace, Meaning, SpanHead, Value, Visitor};
-use crate::red::{Call, Dims, Observation, ObservedState, Reading, SpanKind, StatusCode, Subject};
+use crate::red::{Call, Observation, ObservedState, Reading, SpanKind, StatusCode, Subject};
 
-/// The longest dimension value that is kept, in bytes; what is longer is cut.
-const DIMENSION_BYTES: usize = 200;
-
-/// Sets of dimension values that a thread remembers: gateways of one host have few.
-const KEPT_DIMS: usize = 32;
-
-/// Is shown a request and fills a [`Work`].
+/// Visits a request and fills a [`RequestScratch`].
 pub(super) struct Inspector<'p, 'a> {
     rules: &'p Rules,
     tagging: Option<&'p Tagging>,
     measuring: Option<&'p Measuring>,
-    work: &'p mut Work,
-    room: Room<'p>,
+    scratch: &'p mut RequestScratch,
+    notes: NoteBudget<'p>,
     resource: Found,
     scope: Found,
     span: Found,
     own: OwnTag,
     facts: Facts<'a>,
-    /// The resource's value of each configured dimension.
-    dimensions: Vec<Value<'a>>,
-    /// The resource's `service.instance.id`.
-    instance: Value<'a>,
-    /// The resource's `service.name`, for calls.
-    service: texts::Lazy<'a>,
-    /// Index into the stage, once a span of the resource has been measured.
-    dims: Option<u32>,
+    /// The resource, as far as it is measured by.
+    measured_resource: Resource<'a>,
 }
 
 impl<'p, 'a> Inspector<'p, 'a> {
-    pub(super) fn new(rules: &'p Rules, work: &'p mut Work, room: Room<'p>) -> Self {
+    pub(super) fn new(rules: &'p Rules, scratch: &'p mut RequestScratch, notes: NoteBudget<'p>) -> Self {
         let measuring = rules.measuring.as_ref();
         Self {
             rules,
             tagging: rules.tagging.as_ref(),
             measuring,
-            work,
-            room,
+            scratch,
+            notes,
             resource: Found::NOTHING,
             scope: Found::NOTHING,
             span: Found::NOTHING,
             own: OwnTag::default(),
             facts: Facts::new(),
-            dimensions: vec![Value::Empty; measuring.map_or(0, |measuring| measuring.dimensions.len())],
-            instance: Value::Empty,
-            service: texts::Lazy::default(),
-            dims: None,
+            measured_resource: Resource::new(measuring.map_or(0, |measuring| measuring.dimensions.len())),
         }
     }
 
-    /// What the notes have taken of the budget, if anything.
+    /// What the notes have taken out of the budget, if anything.
     ///
     /// # Errors
     ///
-    /// When there was not enough, and so the request was not understood.
+    /// There was not enough, so that the notes are not complete.
     pub(super) fn finish(self) -> Result<Option<Reservation>, Refusal> {
-        self.room.finish()
+        self.notes.finish()
     }
 
-    /// Stages the span if it is an operation. Which operation, and the index of its observation if it is measured.
+    /// Stages the span if it is an operation. Returns which one, and the index of its observation if it is measured.
     fn measure(
         &mut self,
         head: &SpanHead<'a>,
@@ -90,19 +73,18 @@ impl<'p, 'a> Inspector<'p, 'a> {
             return operation(&self.facts, head, &self.rules.names).map(|operation| (operation, None));
         }
         let Some(operation) = operation(&self.facts, head, &self.rules.names) else {
-            self.work.tally.unclassified += 1;
-            let place = unclassified_place(head.name, &self.rules.unclassified);
-            self.work.tally.unclassified_by_place[usize::from(place)] += 1;
+            self.scratch.counts.unclassified += 1;
+            self.scratch.counts.unclassified_names.insert(self.rules.unclassified.index(head.name));
             return None;
         };
         let measured = measure(operation, &self.facts, head);
-        self.work.tally.status_conflicts += u32::from(measured.status_conflict);
+        self.scratch.counts.status_conflicts += u32::from(measured.status_conflict);
         if has_bad_figure(&self.facts, &measured) {
-            self.work.tally.odd(Odd::BadFigure);
+            self.scratch.counts.odd(Odd::BadFigure);
         }
         let dims = self.dims();
-        let index = self.work.stage.observations.len() as u32;
-        self.work.stage.observations.push(Observation {
+        let index = self.scratch.stage.observations.len() as u32;
+        self.scratch.stage.observations.push(Observation {
             dims,
             chain,
             measured,
@@ -114,22 +96,14 @@ impl<'p, 'a> Inspector<'p, 'a> {
         Some((operation, Some(index)))
     }
 
-    /// The dimensions of the resource at hand, staged when they are first needed.
+    /// The staged dimensions of the resource at hand.
     fn dims(&mut self) -> u32 {
-        match self.dims {
-            Some(dims) => dims,
-            None => {
-                let dims = self.work.stage.dims.len() as u32;
-                self.work.stage.dims.push(intern_dims(&self.dimensions));
-                self.dims = Some(dims);
-                dims
-            }
-        }
+        self.measured_resource.stage_dims(&mut self.scratch.stage.dims)
     }
 
-    /// Stages the states that the span tells of, whatever it is. Which readings they are.
+    /// Stages the states that the span tells of, whether or not it is an operation. Returns the range of their readings.
     fn read(&mut self, head: &SpanHead<'a>, chain: Option<ChainId>, operation: Option<Operation>) -> Range<u32> {
-        let start = self.work.stage.readings.len() as u32;
+        let start = self.scratch.stage.readings.len() as u32;
         if self.measuring.is_some() {
             if operation == Some(Operation::TxSubmission)
                 && let Some(gap) = self.facts.nonce_gap()
@@ -140,7 +114,7 @@ impl<'p, 'a> Inspector<'p, 'a> {
                 self.stage_reading(head, chain, ObservedState::Breaker(state), self.facts.breaker_target());
             }
         }
-        start..self.work.stage.readings.len() as u32
+        start..self.scratch.stage.readings.len() as u32
     }
 
     fn stage_reading(
@@ -150,21 +124,18 @@ impl<'p, 'a> Inspector<'p, 'a> {
         state: ObservedState,
         name: Option<&[u8]>,
     ) {
-        let instance = match self.instance {
-            Value::Str(text) => texts::intern(text),
-            _ => texts::intern(b""),
-        };
-        let subject = Subject { name: texts::intern(name.unwrap_or_default()), instance };
+        let subject =
+            Subject { name: texts::intern(name.unwrap_or_default()), instance: self.measured_resource.instance() };
         let dims = self.dims();
         let end_unix_nano = head.end_unix_nano;
-        self.work.stage.readings.push(Reading { dims, chain, end_unix_nano, state, subject });
+        self.scratch.stage.readings.push(Reading { dims, chain, end_unix_nano, state, subject });
     }
 
-    /// Stages the span as a call, whatever it is. Which call it is.
+    /// Stages the span as a call, whether or not it is an operation. Returns the index of the call.
     fn call(&mut self, head: &SpanHead<'a>, chain: Option<ChainId>) -> u32 {
-        let index = self.work.stage.calls.len() as u32;
-        self.work.stage.calls.push(Call {
-            service: self.service.interned(),
+        let index = self.scratch.stage.calls.len() as u32;
+        self.scratch.stage.calls.push(Call {
+            service: self.measured_resource.service(),
             name: texts::intern(head.name),
             kind: SpanKind::from_wire(head.kind),
             status: StatusCode::from_wire(head.status_code),
@@ -174,34 +145,34 @@ impl<'p, 'a> Inspector<'p, 'a> {
         index
     }
 
-    fn plan_tag(&mut self, chain: ChainId) -> Tag {
+    fn plan_tag(&mut self, chain: ChainId) -> TagEdit {
         match self.own.plan(Some(chain)) {
-            TagPlan::Leave => Tag::Leave,
-            TagPlan::Append => Tag::Append,
+            TagPlan::Leave => TagEdit::Leave,
+            TagPlan::Append => TagEdit::Append,
             TagPlan::Edit { keep, rewrite, remove } => {
-                let start = self.work.removals.len() as u32;
-                self.work.removals.extend_from_slice(remove);
-                Tag::Edit { keep, rewrite, remove: start..self.work.removals.len() as u32 }
+                let start = self.scratch.removals.len() as u32;
+                self.scratch.removals.extend_from_slice(remove);
+                TagEdit::Edit { keep, rewrite, remove: start..self.scratch.removals.len() as u32 }
             }
         }
     }
 
     fn note_odd(&mut self, head: &SpanHead<'a>, trace_is_valid: bool) {
-        let tally = &mut self.work.tally;
+        let counts = &mut self.scratch.counts;
         if !trace_is_valid {
-            tally.odd(Odd::TraceId);
+            counts.odd(Odd::TraceId);
         }
         if head.span_id.len() != 8 || head.span_id == [0; 8] {
-            tally.odd(Odd::SpanId);
+            counts.odd(Odd::SpanId);
         }
         if head.duplicate_keys {
-            tally.odd(Odd::DuplicateKeys);
+            counts.odd(Odd::DuplicateKeys);
         }
         if head.end_unix_nano < head.start_unix_nano {
-            tally.odd(Odd::ClockSkew);
+            counts.odd(Odd::ClockSkew);
         }
         if head.start_unix_nano == 0 {
-            tally.odd(Odd::NoStart);
+            counts.odd(Odd::NoStart);
         }
     }
 }
@@ -209,31 +180,20 @@ impl<'p, 'a> Inspector<'p, 'a> {
 impl<'a> Visitor<'a> for Inspector<'_, 'a> {
     /// Between spans, and what belongs to a resource or a scope is forgotten when the next one begins.
     fn restart(&mut self) {
-        self.work.clear();
+        self.scratch.clear();
     }
 
     fn resource(&mut self) {
         self.resource = Found::NOTHING;
-        self.dims = None;
-        self.dimensions.fill(Value::Empty);
-        self.instance = Value::Empty;
-        self.service = texts::Lazy::default();
+        self.measured_resource.clear();
     }
 
     fn resource_attribute(&mut self, key: &'a [u8], value: Value<'a>) {
         if let Some(rank) = self.tagging.and_then(|tagging| tagging.keys.rank(key)) {
-            offer(&mut self.resource, rank, value, &mut self.work.tally);
+            offer(&mut self.resource, rank, value, &mut self.scratch.counts);
         }
-        if let Some(measuring) = self.measuring
-            && let Some(at) = measuring.dimensions.iter().position(|dimension| dimension.as_bytes() == key)
-        {
-            self.dimensions[at] = value;
-        }
-        if key == b"service.instance.id" {
-            self.instance = value;
-        }
-        if key == b"service.name" {
-            self.service = texts::Lazy::Of(value);
+        if let Some(measuring) = self.measuring {
+            self.measured_resource.attribute(key, value, &measuring.dimensions);
         }
     }
 
@@ -243,7 +203,7 @@ impl<'a> Visitor<'a> for Inspector<'_, 'a> {
 
     fn scope_attribute(&mut self, key: &'a [u8], value: Value<'a>) {
         if let Some(rank) = self.tagging.and_then(|tagging| tagging.keys.rank(key)) {
-            offer(&mut self.scope, rank, value, &mut self.work.tally);
+            offer(&mut self.scope, rank, value, &mut self.scratch.counts);
         }
     }
 
@@ -266,7 +226,7 @@ impl<'a> Visitor<'a> for Inspector<'_, 'a> {
         }
         let spelling = Spelling::of(value);
         if let Some(rank) = rank {
-            self.work.tally.invalid_chain_values += u32::from(spelling.chain.is_none());
+            self.scratch.counts.invalid_chain_values += u32::from(spelling.chain.is_none());
             self.span.offer_chain(rank, spelling.chain);
         }
         if meaning::is_tag(meaning) {
@@ -280,7 +240,7 @@ impl<'a> Visitor<'a> for Inspector<'_, 'a> {
     }
 
     fn span(&mut self, head: &SpanHead<'a>) {
-        if !self.room.has(self.work.notes()) {
+        if !self.notes.has(self.scratch.notes()) {
             // The request will be refused; what is left of it is only validated.
             (self.span, self.own) = (Found::NOTHING, OwnTag::default());
             self.facts.clear();
@@ -298,26 +258,26 @@ impl<'a> Visitor<'a> for Inspector<'_, 'a> {
             let (chain, tag) = match (resolved.chain, trace) {
                 (Some(chain), trace) => {
                     if let Some(trace) = trace {
-                        self.work.traces.note(&trace, chain);
+                        self.scratch.traces.note(&trace, chain);
                     }
-                    self.work.tally.resolved[resolved.source.index()] += 1;
-                    (PlanChain::Known(chain), self.plan_tag(chain))
+                    self.scratch.counts.resolved[resolved.source.index()] += 1;
+                    (SpanChain::Known(chain), self.plan_tag(chain))
                 }
-                // Whatever the trace says, it is not what stands there: that was read, and is no chain.
-                (None, Some(trace)) => (PlanChain::OfTrace(trace), self.plan_tag(ChainId::LARGEST)),
+                // Whatever the trace says, it is not what the span says itself: that was read, and is no chain.
+                (None, Some(trace)) => (SpanChain::OfTrace(trace), self.plan_tag(ChainId::LARGEST)),
                 (None, None) => {
-                    self.work.tally.resolved[resolved.source.index()] += 1;
-                    (PlanChain::Unknown, Tag::Leave)
+                    self.scratch.counts.resolved[resolved.source.index()] += 1;
+                    (SpanChain::Unknown, TagEdit::Leave)
                 }
             };
             let hints = match operation {
                 Some((operation, _)) if tagging.datadog_hints => Hints::of(operation, head.kind, &self.facts),
                 _ => Hints::default(),
             };
-            let settled = matches!((&chain, &tag), (PlanChain::Known(_), Tag::Leave) | (PlanChain::Unknown, _));
+            let settled = matches!((&chain, &tag), (SpanChain::Known(_), TagEdit::Leave) | (SpanChain::Unknown, _));
             if !settled || !hints.is_empty() {
                 let observation = operation.and_then(|(_, index)| index);
-                self.work.plans.push(Plan { place: head.place, tag, chain, observation, readings, call, hints });
+                self.scratch.plans.push(SpanPlan { place: head.place, tag, chain, observation, readings, call, hints });
             }
         }
 
@@ -327,75 +287,15 @@ impl<'a> Visitor<'a> for Inspector<'_, 'a> {
     }
 }
 
-/// How long a span took; 0 when its end is before its start, or when it has no start: half a century is no duration.
+/// How long a span took; 0 if it ends before it starts, or if its start is not set: half a century is no duration.
 fn duration(head: &SpanHead<'_>) -> u64 {
     if head.start_unix_nano == 0 { 0 } else { head.end_unix_nano.saturating_sub(head.start_unix_nano) }
 }
 
 /// Takes a value under a chain key; one that is no chain id is counted.
 #[inline]
-fn offer(found: &mut Found, rank: u8, value: Value<'_>, tally: &mut Tally) {
+fn offer(found: &mut Found, rank: u8, value: Value<'_>, counts: &mut RequestCounts) {
     let before = found.invalid();
     found.offer(rank, value);
-    tally.invalid_chain_values += found.invalid() - before;
-}
-
-/// Span names and their places, by a hash of the name.
-type Places = (DefaultHashBuilder, HashTable<(Box<[u8]>, u8)>);
-
-thread_local! {
-    static DIMS: RefCell<Vec<Arc<Dims>>> = const { RefCell::new(Vec::new()) };
-    static PLACES: RefCell<Places> = RefCell::default();
-}
-
-/// The values as labels. Equal values give the same `Arc` on the same thread, so that comparing them later is cheap.
-fn intern_dims(values: &[Value<'_>]) -> Arc<Dims> {
-    DIMS.with_borrow_mut(|kept| {
-        let same = |dims: &Arc<Dims>| {
-            dims.0.len() == values.len()
-                && dims.0.iter().zip(values).all(|(kept, value)| match value {
-                    Value::Empty => kept.is_empty(),
-                    Value::Str(text) => kept.as_bytes() == *text,
-                    _ => false,
-                })
-        };
-        if let Some(dims) = kept.iter().find(|dims| same(dims)) {
-            return dims.clone();
-        }
-        let dims = Arc::new(Dims(values.iter().map(|value| label(*value)).collect()));
-        if kept.len() == KEPT_DIMS {
-            kept.clear();
-        }
-        kept.push(dims.clone());
-        dims
-    })
-}
-
-/// An attribute value as label text, at most [`DIMENSION_BYTES`] long.
-fn label(value: Value<'_>) -> Box<str> {
-    match value {
-        Value::Str(text) => {
-            let cut = &text[..text.len().min(DIMENSION_BYTES)];
-            String::from_utf8_lossy(cut).into()
-        }
-        Value::Int(number) => number.to_string().into(),
-        Value::Double(number) => number.to_string().into(),
-        Value::Bool(truth) => truth.to_string().into(),
-        Value::Empty | Value::Array(_) | Value::KvList(_) | Value::Bytes(_) => "".into(),
-    }
-}
-
-/// The place of a span name among the unclassified, remembered by each thread for the first names.
-fn unclassified_place(name: &[u8], names: &Unclassified) -> u8 {
-    PLACES.with_borrow_mut(|(hasher, places)| {
-        let hash = hasher.hash_one(name);
-        if let Some((_, place)) = places.find(hash, |(known, _)| **known == *name) {
-            return *place;
-        }
-        let place = names.place(name);
-        if places.len() < NAMES {
-            places.insert_unique(hash, (name.into(), place), |(known, _)| hasher.hash_one(&**known));
-        }
-        place
-    })
+    counts.invalid_chain_values += found.invalid() - before;
 }

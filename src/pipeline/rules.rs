@@ -1,4 +1,4 @@
-//! What is to be done with every span, as the configuration wants it.
+//! What the configuration wants done with every span.
 
 use super::unclassified::Unclassified;
 use crate::chain::Keys;
@@ -14,7 +14,7 @@ pub(super) struct Rules {
     pub(super) measuring: Option<Measuring>,
     /// Which span names are operations.
     pub(super) names: Names,
-    /// Which were none.
+    /// Span names that are none.
     pub(super) unclassified: Unclassified,
 }
 

@@ -2,7 +2,7 @@
 
 use metrics::Counter;
 
-use super::unclassified::{NAMES, Unclassified};
+use super::unclassified::{NameSet, Unclassified};
 use crate::chain::Source;
 use crate::telemetry::{
     AMBIGUOUS_TRACES, INVALID_CHAIN_VALUES, ODD_SPANS, RESOLVED_SPANS, STATUS_CONFLICTS, Telemetry, UNCLASSIFIED_SPANS,
@@ -19,9 +19,9 @@ pub(super) enum Odd {
     DuplicateKeys,
     /// The end is before the start: measured as 0.
     ClockSkew,
-    /// The start is not set: how long it took is not known, and measured as 0.
+    /// The start is not set: the duration is not known, and measured as 0.
     NoStart,
-    /// A figure of an operation is no number, out of its range, or contradicts another: it is not measured.
+    /// A figure of an operation is not a number, is out of range, or contradicts another: it is not measured.
     BadFigure,
 }
 
@@ -40,38 +40,26 @@ impl Odd {
     }
 }
 
-/// One request's share of the counters. Plain numbers; forgotten when the request is refused.
-#[derive(Debug)]
-pub(super) struct Tally {
+/// What one request adds to the counters. Plain numbers; dropped when the request is refused.
+#[derive(Debug, Default)]
+pub(super) struct RequestCounts {
     pub(super) resolved: [u32; Source::ALL.len()],
     pub(super) invalid_chain_values: u32,
     pub(super) status_conflicts: u32,
     pub(super) odd: [u32; Odd::ALL.len()],
     pub(super) unclassified: u32,
-    pub(super) unclassified_by_place: [u32; NAMES + 1],
+    /// Their names.
+    pub(super) unclassified_names: NameSet,
 }
 
-impl Default for Tally {
-    fn default() -> Self {
-        Self {
-            resolved: [0; Source::ALL.len()],
-            invalid_chain_values: 0,
-            status_conflicts: 0,
-            odd: [0; Odd::ALL.len()],
-            unclassified: 0,
-            unclassified_by_place: [0; NAMES + 1],
-        }
-    }
-}
-
-impl Tally {
+impl RequestCounts {
     pub(super) fn odd(&mut self, kind: Odd) {
         self.odd[kind as usize] += 1;
     }
 }
 
-/// The counters that tallies are added to; handles are made once.
-pub(super) struct Counters {
+/// The counters that accepted requests are added to; their handles are made once.
+pub(super) struct PipelineCounters {
     resolved: [Counter; Source::ALL.len()],
     invalid_chain_values: Counter,
     ambiguous_traces: Counter,
@@ -80,7 +68,7 @@ pub(super) struct Counters {
     unclassified: Counter,
 }
 
-impl Counters {
+impl PipelineCounters {
     pub(super) fn new(telemetry: &Telemetry) -> Self {
         Self {
             resolved: Source::ALL.map(|source| telemetry.counter(RESOLVED_SPANS, &[("source", source.label())])),
@@ -93,37 +81,32 @@ impl Counters {
     }
 
     /// Counts an accepted request. `newly_ambiguous`: traces that showed their second chain with it.
-    pub(super) fn add(&self, tally: &Tally, newly_ambiguous: u32, names: &Unclassified) {
-        for (counter, spans) in self.resolved.iter().zip(tally.resolved) {
+    pub(super) fn add(&self, counts: &RequestCounts, newly_ambiguous: u32, names: &Unclassified) {
+        for (counter, spans) in self.resolved.iter().zip(counts.resolved) {
             increment(counter, spans);
         }
-        for (counter, spans) in self.odd.iter().zip(tally.odd) {
+        for (counter, spans) in self.odd.iter().zip(counts.odd) {
             increment(counter, spans);
         }
-        increment(&self.invalid_chain_values, tally.invalid_chain_values);
+        increment(&self.invalid_chain_values, counts.invalid_chain_values);
         increment(&self.ambiguous_traces, newly_ambiguous);
-        increment(&self.status_conflicts, tally.status_conflicts);
-        increment(&self.unclassified, tally.unclassified);
-        if tally.unclassified > 0 {
-            for (place, spans) in (0..).zip(tally.unclassified_by_place) {
-                if spans > 0 {
-                    names.add(place, spans);
-                }
-            }
-            names.log(std::time::Instant::now());
+        increment(&self.status_conflicts, counts.status_conflicts);
+        increment(&self.unclassified, counts.unclassified);
+        if counts.unclassified > 0 {
+            names.accepted(counts.unclassified_names);
         }
     }
 }
 
-/// Most are 0 for most requests: no shared cache line is touched for them.
+/// Most are 0 for most requests; then no shared cache line is touched.
 fn increment(counter: &Counter, by: u32) {
     if by > 0 {
         counter.increment(u64::from(by));
     }
 }
 
-impl std::fmt::Debug for Counters {
+impl std::fmt::Debug for PipelineCounters {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Counters")
+        f.write_str("PipelineCounters")
     }
 }
