@@ -26,25 +26,25 @@ const MAX_REQUEST_BYTES: usize = 4 * 1024;
 
 /// Answers health requests.
 #[derive(Clone)]
-pub(super) struct Health {
+pub(super) struct HealthEndpoint {
     check: HealthServer<HealthService>,
     watch: HealthServer<HealthService>,
 }
 
-impl std::fmt::Debug for Health {
+impl std::fmt::Debug for HealthEndpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Health")
+        f.write_str("HealthEndpoint")
     }
 }
 
-/// Tells [`Health`] what to answer.
+/// Tells [`HealthEndpoint`] what to answer.
 #[derive(Debug)]
 pub(super) struct Reporter {
     check: HealthReporter,
     watch: HealthReporter,
 }
 
-impl Health {
+impl HealthEndpoint {
     pub(super) fn new() -> (Self, Reporter) {
         let reporter = Reporter { check: HealthReporter::new(), watch: HealthReporter::new() };
         let server = |reporter: &HealthReporter| {

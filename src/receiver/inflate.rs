@@ -10,14 +10,14 @@
 //! which inflates in one or two steps. Only for more than [`BLOCKING_ABOVE`] compressed bytes does the work move to the
 //! blocking pool: there a single step may read much and give little (a run of empty gzip members).
 
-use std::fmt;
 use std::io::{self, Read};
 
 use bytes::buf::Reader;
 use bytes::{Buf, Bytes};
 use flate2::bufread::MultiGzDecoder;
 
-use super::status::Fault;
+use super::encoding::Encoding;
+use super::status::RequestError;
 use crate::pipeline::{Budget, Reservation};
 
 /// Output between two yields, and the least growth of the output buffer: about half a millisecond of work.
@@ -30,39 +30,6 @@ const ZSTD_WINDOW_LOG: u32 = 23;
 /// The first buffer is at most so many times the compressed size: telemetry compresses 5 to 15 times.
 const FIRST_GUESS_RATIO: usize = 16;
 
-/// `grpc-encoding` values that we accept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
-    Identity,
-    Gzip,
-    Zstd,
-}
-
-impl Encoding {
-    /// What `grpc-accept-encoding` says.
-    pub(super) const ACCEPTED: &'static str = "identity,gzip,zstd";
-
-    /// Reads a `grpc-encoding` value.
-    pub(super) fn parse(name: &[u8]) -> Option<Self> {
-        match name {
-            b"identity" => Some(Self::Identity),
-            b"gzip" => Some(Self::Gzip),
-            b"zstd" => Some(Self::Zstd),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Encoding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Identity => "identity",
-            Self::Gzip => "gzip",
-            Self::Zstd => "zstd",
-        })
-    }
-}
-
 /// Inflates `compressed` to at most `limit` bytes. What it takes comes out of `budget` and stays taken for as long as the
 /// result lives; `compressed` gives back its own share when it is dropped at the end.
 pub(super) async fn inflate(
@@ -70,7 +37,7 @@ pub(super) async fn inflate(
     compressed: Bytes,
     limit: usize,
     budget: &Budget,
-) -> Result<Bytes, Fault> {
+) -> Result<Bytes, RequestError> {
     let blocking = compressed.len() > BLOCKING_ABOVE;
     let Some(mut inflation) = Inflation::new(encoding, compressed.clone(), limit, budget)? else {
         return Ok(compressed);
@@ -82,7 +49,7 @@ pub(super) async fn inflate(
             Ok(inflation.finish())
         })
         .await
-        .unwrap_or(Err(Fault::InflateDied));
+        .unwrap_or(Err(RequestError::InflateAborted));
     }
     while !inflation.step()? {
         tokio::task::yield_now().await;
@@ -118,9 +85,9 @@ struct Inflation {
 
 impl Inflation {
     /// `None` when there is nothing to inflate.
-    fn new(encoding: Encoding, compressed: Bytes, limit: usize, budget: &Budget) -> Result<Option<Self>, Fault> {
-        let full = || Fault::BudgetFull { limit: budget.limit() };
-        let corrupt = |cause| Fault::Corrupt { encoding, cause };
+    fn new(encoding: Encoding, compressed: Bytes, limit: usize, budget: &Budget) -> Result<Option<Self>, RequestError> {
+        let full = || RequestError::BudgetFull { limit: budget.limit() };
+        let corrupt = |cause| RequestError::Corrupt { encoding, cause };
         let (tables, claimed) = match encoding {
             Encoding::Identity => return Ok(None),
             Encoding::Gzip => (64 * 1024, gzip_claim(&compressed)),
@@ -144,7 +111,7 @@ impl Inflation {
     }
 
     /// Adds up to [`STEP`] bytes; true when all is done.
-    fn step(&mut self) -> Result<bool, Fault> {
+    fn step(&mut self) -> Result<bool, RequestError> {
         if self.filled == self.out.len() {
             // Before the buffer grows: is there anything more at all? Mostly the claimed size was exact.
             let mut probe = [0u8; 1];
@@ -152,7 +119,7 @@ impl Inflation {
                 return Ok(true);
             }
             if self.filled == self.limit {
-                return Err(Fault::InflatesTooLarge { limit: self.limit });
+                return Err(RequestError::InflatesTooLarge { limit: self.limit });
             }
             self.grow_to(self.out.len().saturating_mul(2).max(self.out.len().saturating_add(STEP)).min(self.limit))?;
             self.out[self.filled] = probe[0];
@@ -164,19 +131,19 @@ impl Inflation {
         Ok(read == 0 && from < to)
     }
 
-    fn read(&mut self, read: impl FnOnce(&mut Decoder, &mut [u8]) -> io::Result<usize>) -> Result<usize, Fault> {
+    fn read(&mut self, read: impl FnOnce(&mut Decoder, &mut [u8]) -> io::Result<usize>) -> Result<usize, RequestError> {
         let encoding = self.encoding;
-        read(&mut self.decoder, &mut self.out).map_err(|cause| Fault::Corrupt { encoding, cause })
+        read(&mut self.decoder, &mut self.out).map_err(|cause| RequestError::Corrupt { encoding, cause })
     }
 
-    fn grow_to(&mut self, size: usize) -> Result<(), Fault> {
+    fn grow_to(&mut self, size: usize) -> Result<(), RequestError> {
         let (before, more) = (self.out.len(), size - self.out.len());
         let window = match self.encoding {
             Encoding::Zstd => size.min(1 << ZSTD_WINDOW_LOG) - before.min(1 << ZSTD_WINDOW_LOG),
             _ => 0,
         };
         if !self.reservation.try_grow(more + window) {
-            return Err(Fault::BudgetFull { limit: self.budget_limit });
+            return Err(RequestError::BudgetFull { limit: self.budget_limit });
         }
         self.out.reserve_exact(more);
         self.out.resize(size, 0);
@@ -225,7 +192,7 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    fn run(encoding: Encoding, compressed: Vec<u8>, limit: usize, budget: &Budget) -> Result<Bytes, Fault> {
+    fn run(encoding: Encoding, compressed: Vec<u8>, limit: usize, budget: &Budget) -> Result<Bytes, RequestError> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(inflate(encoding, compressed.into(), limit, budget))
     }
@@ -254,9 +221,9 @@ mod tests {
                     let used = budget.used();
                     prop_assert!((content.len()..=content.len() + content.len() / 8).contains(&used), "{used}");
                 }
-                Err(fault) => {
-                    prop_assert!(content.len() > limit, "{}", fault);
-                    prop_assert!(matches!(fault, Fault::InflatesTooLarge { .. }), "{}", fault);
+                Err(error) => {
+                    prop_assert!(content.len() > limit, "{}", error);
+                    prop_assert!(matches!(error, RequestError::InflatesTooLarge { .. }), "{}", error);
                 }
             }
             prop_assert_eq!(budget.used(), 0);
@@ -287,8 +254,8 @@ mod tests {
     fn the_budget_is_asked_for_every_step() {
         for encoding in [Encoding::Gzip, Encoding::Zstd] {
             let budget = Budget::new(600 * 1024);
-            let fault = run(encoding, deflate(encoding, &[0; 2 << 20]), 4 << 20, &budget).unwrap_err();
-            assert!(matches!(fault, Fault::BudgetFull { .. }), "{fault}");
+            let error = run(encoding, deflate(encoding, &[0; 2 << 20]), 4 << 20, &budget).unwrap_err();
+            assert!(matches!(error, RequestError::BudgetFull { .. }), "{error}");
             assert_eq!(budget.used(), 0);
         }
     }

@@ -1,4 +1,4 @@
-//! The bodies of our answers.
+//! The bodies of answers.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -1,5 +1,5 @@
 //! The one table of what a client is answered: every way in which a request can fail, with its gRPC code, its text, and
-//! whether the client is told when to come again (`spec/delivery.md` section 2, OTLP 1.11).
+//! whether the client is told when to send it again (`docs/delivery.md` section 2, OTLP 1.11).
 //!
 //! How a code is chosen: what is wrong with gRPC's own framing is INTERNAL, as gRPC's `statuscodes.md` asks; what is wrong
 //! with what the frame holds is INVALID_ARGUMENT, because an OTLP client must not send the same bytes again. gRPC calls a
@@ -12,7 +12,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use super::inflate::Encoding;
+use super::encoding::Encoding;
 use crate::pipeline::Refusal;
 
 /// Longest `grpc-message`, in bytes: it travels in a header, and clients refuse large ones.
@@ -20,14 +20,14 @@ const MAX_MESSAGE_BYTES: usize = 1024;
 
 /// Why a request was not answered OK.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(super) enum RequestError {
     #[error("no such method: {0}; chainspan serves the OTLP Export methods for traces, metrics and logs")]
     UnknownMethod(String),
     #[error("grpc-encoding {0:?} is not supported; use {accepted}", accepted = Encoding::ACCEPTED)]
     UnknownEncoding(String),
-    #[error("chainspan is shutting down; send to another instance or come again")]
+    #[error("chainspan is shutting down; send to another instance, or again later")]
     Draining,
-    #[error("all memory for requests in hand is taken ({limit} bytes); come again")]
+    #[error("all memory for open requests is taken ({limit} bytes); send again later")]
     BudgetFull { limit: usize },
     #[error(
         "the message of {announced} bytes is larger than max_recv_msg_size_mib allows ({limit} bytes); send smaller batches"
@@ -53,36 +53,41 @@ pub(super) enum Fault {
     SlowBody(Duration),
     #[error("the request did not arrive within the time it may take")]
     LateBody,
-    #[error("the client broke the request off: {0}")]
-    BrokenOff(String),
+    #[error("the client cancelled the request: {0}")]
+    Cancelled(String),
     #[error("the request could not be inflated")]
-    InflateDied,
+    InflateAborted,
     #[error(transparent)]
     Refused(#[from] Refusal),
 }
 
-impl Fault {
+impl RequestError {
     /// The gRPC status code. A code's reason is in the module's text.
     pub(super) fn code(&self) -> Code {
         match self {
-            Fault::UnknownMethod(_) | Fault::UnknownEncoding(_) => Code::Unimplemented,
-            Fault::Draining | Fault::BudgetFull { .. } => Code::Unavailable,
-            Fault::TooLarge { .. } | Fault::InflatesTooLarge { .. } => Code::ResourceExhausted,
-            Fault::NoMessage | Fault::SecondMessage | Fault::Corrupt { .. } => Code::InvalidArgument,
-            Fault::Short { .. } | Fault::ShortPrefix | Fault::BadFlag(_) | Fault::NoEncoding => Code::Internal,
-            Fault::SlowBody(_) | Fault::LateBody => Code::DeadlineExceeded,
-            Fault::BrokenOff(_) => Code::Cancelled,
+            RequestError::UnknownMethod(_) | RequestError::UnknownEncoding(_) => Code::Unimplemented,
+            RequestError::Draining | RequestError::BudgetFull { .. } => Code::Unavailable,
+            RequestError::TooLarge { .. } | RequestError::InflatesTooLarge { .. } => Code::ResourceExhausted,
+            RequestError::NoMessage | RequestError::SecondMessage | RequestError::Corrupt { .. } => {
+                Code::InvalidArgument
+            }
+            RequestError::Short { .. }
+            | RequestError::ShortPrefix
+            | RequestError::BadFlag(_)
+            | RequestError::NoEncoding => Code::Internal,
+            RequestError::SlowBody(_) | RequestError::LateBody => Code::DeadlineExceeded,
+            RequestError::Cancelled(_) => Code::Cancelled,
             // A thread of the runtime ended early: that happens when the process ends.
-            Fault::InflateDied => Code::Unavailable,
-            Fault::Refused(Refusal::Malformed(_)) => Code::InvalidArgument,
+            RequestError::InflateAborted => Code::Unavailable,
+            RequestError::Refused(Refusal::Malformed(_)) => Code::InvalidArgument,
             // OK would tell the client that the data is safe.
-            Fault::Refused(Refusal::Rejected { code: Code::Ok, .. }) => Code::Internal,
-            Fault::Refused(Refusal::Rejected { code, .. }) => *code,
-            Fault::Refused(Refusal::Unavailable { .. }) => Code::Unavailable,
+            RequestError::Refused(Refusal::Rejected { code: Code::Ok, .. }) => Code::Internal,
+            RequestError::Refused(Refusal::Rejected { code, .. }) => *code,
+            RequestError::Refused(Refusal::Unavailable { .. }) => Code::Unavailable,
         }
     }
 
-    /// The answer: code, text, and RetryInfo where the client should come again.
+    /// The answer: code, text, and RetryInfo where the client should send again.
     pub(super) fn status(&self) -> Status {
         let mut message = self.to_string();
         if message.len() > MAX_MESSAGE_BYTES {
@@ -90,19 +95,19 @@ impl Fault {
             message.truncate(cut.unwrap_or(0));
         }
         match (self.code(), self) {
-            (code @ Code::Unavailable, Fault::Refused(Refusal::Unavailable { retry_after, .. })) => {
+            (code @ Code::Unavailable, RequestError::Refused(Refusal::Unavailable { retry_after, .. })) => {
                 Status::with_error_details(code, message, ErrorDetails::with_retry_info(Some(*retry_after)))
             }
             (code @ Code::Unavailable, _) => {
-                Status::with_error_details(code, message, ErrorDetails::with_retry_info(Some(come_again())))
+                Status::with_error_details(code, message, ErrorDetails::with_retry_info(Some(retry_after())))
             }
             (code, _) => Status::new(code, message),
         }
     }
 }
 
-/// 1 to 5 s, so that clients refused in the same moment do not come back in the same moment.
-fn come_again() -> Duration {
+/// 1 to 5 s, so that clients refused in the same moment do not return in the same moment.
+fn retry_after() -> Duration {
     Duration::from_millis(fastrand::u64(1_000..=5_000))
 }
 
@@ -111,40 +116,40 @@ mod tests {
     use super::*;
     use crate::otlp::{WireError, WireFault};
 
-    fn refused(refusal: Refusal) -> Fault {
-        Fault::Refused(refusal)
+    fn refused(refusal: Refusal) -> RequestError {
+        RequestError::Refused(refusal)
     }
 
-    /// UNAVAILABLE says when to come again, always; nothing else does, because clients would send the same request again.
+    /// UNAVAILABLE always says when to send again; nothing else does, because clients would send the same request again.
     #[test]
     fn only_unavailable_carries_retry_info() {
         let unavailable = Refusal::Unavailable { why: "down".into(), retry_after: Duration::from_secs(3) };
-        for fault in [
-            Fault::UnknownMethod("/x".into()),
-            Fault::UnknownEncoding("br".into()),
-            Fault::Draining,
-            Fault::BudgetFull { limit: 1 },
-            Fault::TooLarge { announced: 2, limit: 1 },
-            Fault::InflatesTooLarge { limit: 1 },
-            Fault::NoMessage,
-            Fault::SecondMessage,
-            Fault::Short { received: 1, announced: 2 },
-            Fault::ShortPrefix,
-            Fault::BadFlag(3),
-            Fault::NoEncoding,
-            Fault::SlowBody(Duration::from_secs(1)),
-            Fault::LateBody,
-            Fault::BrokenOff("reset".into()),
-            Fault::InflateDied,
+        for error in [
+            RequestError::UnknownMethod("/x".into()),
+            RequestError::UnknownEncoding("br".into()),
+            RequestError::Draining,
+            RequestError::BudgetFull { limit: 1 },
+            RequestError::TooLarge { announced: 2, limit: 1 },
+            RequestError::InflatesTooLarge { limit: 1 },
+            RequestError::NoMessage,
+            RequestError::SecondMessage,
+            RequestError::Short { received: 1, announced: 2 },
+            RequestError::ShortPrefix,
+            RequestError::BadFlag(3),
+            RequestError::NoEncoding,
+            RequestError::SlowBody(Duration::from_secs(1)),
+            RequestError::LateBody,
+            RequestError::Cancelled("reset".into()),
+            RequestError::InflateAborted,
             refused(Refusal::Malformed(WireError::new("resource_spans", 7, WireFault::Truncated))),
             refused(Refusal::Rejected { code: Code::PermissionDenied, message: "no".into() }),
             refused(unavailable),
         ] {
-            let status = fault.status();
+            let status = error.status();
             let retry = status.get_details_retry_info().and_then(|info| info.retry_delay);
-            assert_eq!(status.code() == Code::Unavailable, retry.is_some(), "{fault:?}");
+            assert_eq!(status.code() == Code::Unavailable, retry.is_some(), "{error:?}");
             if let Some(delay) = retry {
-                assert!((1..=5).contains(&delay.as_secs()), "{fault:?}: {delay:?}");
+                assert!((1..=5).contains(&delay.as_secs()), "{error:?}: {delay:?}");
             }
         }
     }

@@ -12,11 +12,11 @@ const FAILURES: std::ops::Range<i32> = 1..17;
 
 /// `chainspan_receiver_failed_requests_total{signal, code}`, with every handle made once.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(super) struct FailedRequests {
     failed: PerSignal<Vec<Counter>>,
 }
 
-impl Tally {
+impl FailedRequests {
     pub(super) fn new(telemetry: &Telemetry) -> Self {
         Self::with(|signal, code| {
             telemetry.counter("chainspan_receiver_failed_requests_total", &[("signal", signal), ("code", code)])
@@ -30,7 +30,7 @@ impl Tally {
     }
 
     /// One more request of `signal` was answered with `code`.
-    pub(super) fn failed(&self, signal: Signal, code: Code) {
+    pub(super) fn count(&self, signal: Signal, code: Code) {
         let of_signal = &self.failed[signal];
         let place = usize::try_from(i32::from(code) - FAILURES.start);
         if let Some(counter) = place.ok().and_then(|place| of_signal.get(place)) {
@@ -51,14 +51,14 @@ mod tests {
     #[test]
     fn each_signal_and_code_has_its_own_counter() {
         let counters: Mutex<HashMap<(String, String), Arc<AtomicU64>>> = Mutex::default();
-        let tally = Tally::with(|signal, code| {
+        let failed = FailedRequests::with(|signal, code| {
             let counter = Arc::new(AtomicU64::new(0));
             counters.lock().unwrap().insert((signal.into(), code.into()), counter.clone());
             Counter::from_arc(counter)
         });
-        tally.failed(Signal::Logs, Code::Unavailable);
-        tally.failed(Signal::Logs, Code::Unavailable);
-        tally.failed(Signal::Traces, Code::InvalidArgument);
+        failed.count(Signal::Logs, Code::Unavailable);
+        failed.count(Signal::Logs, Code::Unavailable);
+        failed.count(Signal::Traces, Code::InvalidArgument);
         let counters = counters.into_inner().unwrap();
         assert!(!counters.keys().any(|(_, code)| code == "OK"), "no failure is called OK");
         let counted: HashMap<_, _> = counters
