@@ -159,7 +159,13 @@ fn benches(criterion: &mut Criterion) {
     let stages = stages(64, 8, SECOND);
     stages.iter().for_each(|stage| red.commit(stage, NOW));
     group.sample_size(20).bench_function("4096 series, with its text", |bencher| {
-        bencher.iter(|| chainspan::export::prometheus::render(Some(&red.snapshot()), &[]));
+        bencher.iter(|| {
+            chainspan::export::prometheus::render(
+                chainspan::export::prometheus::Format::Text,
+                Some(&red.snapshot()),
+                &[],
+            )
+        });
     });
     group.bench_function("4096 series, counted and closed as a window", |bencher| {
         let mut now = NOW;

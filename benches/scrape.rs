@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chainspan::chain::ChainId;
-use chainspan::export::prometheus::{Format, render_as};
+use chainspan::export::prometheus::{Format, render};
 use chainspan::gateway::{Detail, Measured, Operation, OutcomeClass};
 use chainspan::red::{Call, Dims, Observation, Red, RedSettings, SpanKind, Stage, StatusCode};
 
@@ -106,8 +106,8 @@ fn scrape(name: &str, red: &Red) {
     let snapshot = red.snapshot_at(NOW);
     let taking = time(|| drop(red.snapshot_at(NOW)));
     for format in [Format::Text, Format::OpenMetrics] {
-        let text = render_as(format, Some(&snapshot), &[]);
-        let writing = time(|| drop(render_as(format, Some(&snapshot), &[])));
+        let text = render(format, Some(&snapshot), &[]);
+        let writing = time(|| drop(render(format, Some(&snapshot), &[])));
         println!(
             "{name}, {} series, {format:?}: snapshot {taking:.1} ms + text {writing:.1} ms = {:.1} ms, {:.1} MB",
             snapshot.series_count(),
@@ -149,7 +149,7 @@ fn round(red: &Red, stages: &[Stage], scraping: bool) -> Round {
         while start.elapsed() < ROUND {
             if scraping {
                 let begun = Instant::now();
-                drop(render_as(Format::OpenMetrics, Some(&red.snapshot_at(NOW)), &[]));
+                drop(render(Format::OpenMetrics, Some(&red.snapshot_at(NOW)), &[]));
                 spent += begun.elapsed();
             }
             thread::sleep(PAUSE);

@@ -17,10 +17,10 @@
 //! | [`store`] | what must survive the process: spilled requests and dead letters in one SQLite file |
 //! | [`delivery`] | one destination each: coalescing, sending, retry, breaker, spilling, dead letters |
 //! | [`pipeline`] | the one place where a request is walked, tagged, handed over, made safe and committed |
-//! | [`receiver`] | the gRPC door |
-//! | [`export`] | metrics out: Prometheus, OTLP |
 //! | [`admin`] | health, status and dead letters |
-//! | [`service`] | puts the rooms together and runs them until told to stop |
+//! | [`receiver`] | OTLP over gRPC |
+//! | [`export`] | metrics out: Prometheus, OTLP |
+//! | [`service`] | starts all of it, and stops it in the order in which nothing is lost |
 //! | [`cli`] | the commands |
 //!
 //! `demo` and `load`, like the tests and benches, use simulated gateways whose ground truth is known: they are a crate of their

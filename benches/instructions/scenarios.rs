@@ -9,8 +9,8 @@ use bytes::Bytes;
 use chainspan::chain::{ChainId, Found, Keys, OwnTag, Spelling, TAG_KEY};
 use chainspan::config;
 use chainspan::delivery::Signal;
-use chainspan::export::otlp::{Settings as PushSettings, Span as PushSpan, requests};
-use chainspan::export::prometheus::render;
+use chainspan::export::otlp::{Period, PushSettings, requests};
+use chainspan::export::prometheus::{Format, render};
 use chainspan::gateway::{Facts, Measured, Names, classify};
 use chainspan::otlp::{AttributePlace, Edits, SpanHead, SpanPlace, Value, Visitor, walk};
 use chainspan::pipeline::{Budget, Parts, Pipeline};
@@ -198,7 +198,7 @@ fn measured() -> Red {
 fn encode_prometheus() -> Box<dyn FnMut()> {
     let (red, own) = (measured(), Telemetry::new().samples());
     let snapshot = red.snapshot_at(NOW);
-    Box::new(move || drop(black_box(render(Some(&snapshot), &own))))
+    Box::new(move || drop(black_box(render(Format::Text, Some(&snapshot), &own))))
 }
 
 fn encode_otlp() -> Box<dyn FnMut()> {
@@ -206,7 +206,7 @@ fn encode_otlp() -> Box<dyn FnMut()> {
     let settings =
         PushSettings { temporality: config::Temporality::Cumulative, instance: None, max_request_bytes: 1 << 20 };
     Box::new(move || {
-        drop(black_box(requests(&snapshot, PushSpan::Until(NOW), &settings)));
+        drop(black_box(requests(&snapshot, Period::Until(NOW), &settings)));
     })
 }
 

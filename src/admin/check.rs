@@ -1,4 +1,4 @@
-//! One check's memory: it takes three failures in a row to degrade and one success to clear.
+//! The memory of one check: three failures in a row degrade it, one success clears it.
 
 use crate::clock::unix_nano;
 

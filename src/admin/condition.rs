@@ -1,4 +1,4 @@
-//! The table of `spec/delivery.md` section 5: what the process is in, and what each of its health doors says then.
+//! The table of `docs/delivery.md` section 5: what the process is in, and what each health endpoint then says.
 
 use http::StatusCode;
 
@@ -14,39 +14,39 @@ pub enum Readiness {
     Serving,
 }
 
-/// `status` of `application/health+json`, the better first.
+/// `status` of `application/health+json`, from good to bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Health {
+pub(super) enum HealthStatus {
     Pass,
     Warn,
     Fail,
 }
 
-impl Health {
+impl HealthStatus {
     /// 200, or 503 for `Fail`.
     pub(super) fn code(self) -> StatusCode {
         match self {
-            Health::Pass | Health::Warn => StatusCode::OK,
-            Health::Fail => StatusCode::SERVICE_UNAVAILABLE,
+            HealthStatus::Pass | HealthStatus::Warn => StatusCode::OK,
+            HealthStatus::Fail => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
 
-/// A row of the table. Where several hold, the later one counts.
+/// A row of the table. Where several hold, the last of them counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Condition {
     /// All is well.
     Normal,
     /// Something needs attention: a destination, a chain, dead letters, the store. We keep accepting.
     Degraded,
-    /// No room for another request: in memory, or in the store while a destination takes nothing.
+    /// There is no space for another request: in memory, or in the store while a destination takes nothing.
     CannotAccept,
-    /// The doors are not open yet.
+    /// The endpoints are not open yet.
     Starting,
-    /// The doors are closing.
+    /// The process was told to stop.
     Draining,
-    /// The thread that carries requests has got nothing done for too long.
+    /// The thread that carries requests has not run anything for too long.
     Stalled,
 }
 
@@ -64,28 +64,32 @@ impl Condition {
     }
 
     /// `/health`: whether the process should be left alone. Only a stalled one should not.
-    pub(super) fn alive(self) -> Health {
+    pub(super) fn alive(self) -> HealthStatus {
         match self {
-            Condition::Normal => Health::Pass,
-            Condition::Degraded | Condition::CannotAccept | Condition::Starting | Condition::Draining => Health::Warn,
-            Condition::Stalled => Health::Fail,
+            Condition::Normal => HealthStatus::Pass,
+            Condition::Degraded | Condition::CannotAccept | Condition::Starting | Condition::Draining => {
+                HealthStatus::Warn
+            }
+            Condition::Stalled => HealthStatus::Fail,
         }
     }
 
     /// `/health/ready`: whether requests should be sent here.
-    pub(super) fn ready(self) -> Health {
+    pub(super) fn ready(self) -> HealthStatus {
         match self {
-            Condition::Normal => Health::Pass,
-            Condition::Degraded => Health::Warn,
-            Condition::CannotAccept | Condition::Starting | Condition::Draining | Condition::Stalled => Health::Fail,
+            Condition::Normal => HealthStatus::Pass,
+            Condition::Degraded => HealthStatus::Warn,
+            Condition::CannotAccept | Condition::Starting | Condition::Draining | Condition::Stalled => {
+                HealthStatus::Fail
+            }
         }
     }
 
     /// gRPC health.
     pub(super) fn readiness(self) -> Readiness {
         match self.ready() {
-            Health::Pass | Health::Warn => Readiness::Serving,
-            Health::Fail => Readiness::NotServing,
+            HealthStatus::Pass | HealthStatus::Warn => Readiness::Serving,
+            HealthStatus::Fail => Readiness::NotServing,
         }
     }
 
@@ -93,11 +97,11 @@ impl Condition {
     pub(super) fn text(self) -> &'static str {
         match self {
             Condition::Normal => "",
-            Condition::Degraded => "at work, but needs attention",
-            Condition::CannotAccept => "no memory left for another request: memory_limit_mib is taken",
+            Condition::Degraded => "working, but needs attention",
+            Condition::CannotAccept => "no memory left for another request: memory_limit_mib is used up",
             Condition::Starting => "starting: nothing is accepted before the store is open and recovered",
-            Condition::Draining => "draining: told to stop, no new requests are taken",
-            Condition::Stalled => "the thread that carries requests has got nothing done for more than 10 s",
+            Condition::Draining => "draining: told to stop, no new requests are accepted",
+            Condition::Stalled => "the thread that carries requests has not run anything for more than 10 s",
         }
     }
 }
@@ -106,17 +110,17 @@ impl Condition {
 mod tests {
     use super::*;
 
-    /// `spec/delivery.md` section 5, row by row.
+    /// `docs/delivery.md` section 5, row by row.
     #[test]
     fn the_table_is_the_specifications() {
         use Readiness::{NotServing, Serving};
         for (condition, alive, ready, status, grpc) in [
-            (Condition::Starting, 200, 503, Health::Fail, NotServing),
-            (Condition::Normal, 200, 200, Health::Pass, Serving),
-            (Condition::Degraded, 200, 200, Health::Warn, Serving),
-            (Condition::CannotAccept, 200, 503, Health::Fail, NotServing),
-            (Condition::Draining, 200, 503, Health::Fail, NotServing),
-            (Condition::Stalled, 503, 503, Health::Fail, NotServing),
+            (Condition::Starting, 200, 503, HealthStatus::Fail, NotServing),
+            (Condition::Normal, 200, 200, HealthStatus::Pass, Serving),
+            (Condition::Degraded, 200, 200, HealthStatus::Warn, Serving),
+            (Condition::CannotAccept, 200, 503, HealthStatus::Fail, NotServing),
+            (Condition::Draining, 200, 503, HealthStatus::Fail, NotServing),
+            (Condition::Stalled, 503, 503, HealthStatus::Fail, NotServing),
         ] {
             assert_eq!(condition.alive().code(), alive, "{condition:?}");
             assert_eq!(condition.ready().code(), ready, "{condition:?}");

@@ -1,38 +1,32 @@
-//! What each check makes of what it is told. One table of rules; nobody is asked here.
+//! What each check concludes from what it is given: one table of rules, which asks nobody.
 //!
-//! What other rooms have already made up their minds about (a breaker, a chain's state, a store that was set aside, a
-//! letter that is dead) is a fact and shows at once; only what may be gone in a moment has to fail three times.
+//! What other rooms have already concluded (a breaker, a chain's state, a store that was set aside, a dead letter) is a
+//! fact and shows at once; only what may pass in a moment has to fail three times.
 
 use std::collections::BTreeMap;
 
 use super::check::{Finding, TO_DEGRADE};
+use super::sources::ExportedPoints;
 use crate::config::Role;
 use crate::delivery::{BreakerState, DestinationStatus, Signal};
 use crate::red::{ChainHealth, ChainState};
 use crate::store::StoreStatus;
 
-/// Memory, phase and heartbeat.
+/// The check of memory, phase and heartbeat.
 pub(super) const RECEIVER: &str = "receiver";
-/// Room in the store.
+/// The check that the store takes more.
 pub(super) const SPILL: &str = "spill";
-/// Damaged stores.
+/// The check for damaged stores that were set aside.
 pub(super) const SET_ASIDE: &str = "spill:set_aside";
-/// What destinations refused for good.
+/// The check for what destinations refused for good.
 pub(super) const DEAD_LETTERS: &str = "dead_letters";
+/// The checks of chains, each followed by its id.
+pub(super) const CHAIN_PREFIX: &str = "chain:";
+/// The checks of what becomes of measurements, each followed by the name of a destination.
+pub(super) const EXPORT_PREFIX: &str = "metrics:";
 
-/// Chains that have an entry each: those that are not well come first.
-const MOST_CHAINS: usize = 100;
-
-/// Measurements on their way to one destination of `metrics/gateway`: points so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Exported {
-    /// Component name.
-    pub exporter: String,
-    /// That arrived.
-    pub sent: u64,
-    /// That will not.
-    pub lost: u64,
-}
+/// Chains that have an entry each; those that are not healthy come first.
+const MAX_CHAINS: usize = 100;
 
 /// A destination works while its last attempt did, its breaker is closed, and, where answers wait for it, it takes every
 /// signal that is sent to it.
@@ -58,10 +52,10 @@ fn reached(status: &DestinationStatus) -> (u32, Option<String>) {
     let last_error = status.last_error.clone().unwrap_or_default();
     match status.breaker {
         BreakerState::Closed => (status.failures, status.last_error.clone()),
-        BreakerState::Open => (status.failures.max(TO_DEGRADE), Some(format!("its breaker is open: {last_error}"))),
+        BreakerState::Open => (status.failures.max(TO_DEGRADE), Some(format!("circuit breaker is open: {last_error}"))),
         BreakerState::HalfOpen => (
             status.failures.max(TO_DEGRADE),
-            Some(format!("its breaker is half-open, one request is tried: {last_error}")),
+            Some(format!("circuit breaker is half-open, one request is tried: {last_error}")),
         ),
     }
 }
@@ -73,28 +67,28 @@ pub(super) fn name_of(status: &DestinationStatus) -> String {
 
 /// What is known of it is too old.
 pub(super) fn unanswered(timeout: std::time::Duration) -> Finding {
-    Finding { failures: 1, observed: 1, output: Some(format!("its status was not to be had within {timeout:?}")) }
+    Finding { failures: 1, observed: 1, output: Some(format!("its status could not be read within {timeout:?}")) }
 }
 
-/// The store has room, and was never damaged.
-pub(super) fn store(status: &StoreStatus) -> [(String, Finding); 2] {
+/// The store takes more, and was not damaged.
+pub(super) fn store(status: &StoreStatus) -> [(&'static str, Finding); 2] {
     let StoreStatus { used_bytes, max_bytes, free_bytes, refusing, set_aside } = status;
     let output = refusing
         .as_ref()
         .map(|why| format!("{why}: {used_bytes} of {max_bytes} bytes are used, {free_bytes} are free on its disk"));
-    let room = Finding { failures: u32::from(refusing.is_some()), observed: *used_bytes, output };
+    let space = Finding { failures: u32::from(refusing.is_some()), observed: *used_bytes, output };
     let paths: Vec<String> = set_aside.iter().map(|path| path.display().to_string()).collect();
     let output =
-        format!("a damaged store was set aside, what could be read of it was taken over: {}", paths.join(", "));
+        format!("a damaged store was set aside; what could be read of it was taken over: {}", paths.join(", "));
     let aside = fact(!paths.is_empty(), paths.len() as u64, output);
-    [(SPILL.to_owned(), room), (SET_ASIDE.to_owned(), aside)]
+    [(SPILL, space), (SET_ASIDE, aside)]
 }
 
 /// There are no dead letters.
 pub(super) fn dead_letters(destinations: &[DestinationStatus]) -> (String, Finding) {
     let spans: u64 = destinations.iter().map(|status| status.spans.dead).sum();
     let requests: u64 = destinations.iter().map(|status| status.requests.dead).sum();
-    let output = format!("{spans} spans and {requests} requests of metrics or logs: see chainspan dlq list");
+    let output = format!("{spans} spans and {requests} requests of metrics or logs; chainspan dlq list shows them");
     (DEAD_LETTERS.to_owned(), fact(spans + requests > 0, spans + requests, output))
 }
 
@@ -112,16 +106,16 @@ pub(super) fn chains(states: &[ChainState]) -> Vec<(String, Finding)> {
     let finding = |(chain, state): (String, &ChainState)| {
         let why = state.why.map_or("", |why| why.text());
         let output = format!("{}: {why}", state.health.label());
-        (format!("chain:{chain}"), fact(state.health != ChainHealth::Healthy, state.health as u64, output))
+        (format!("{CHAIN_PREFIX}{chain}"), fact(state.health != ChainHealth::Healthy, state.health as u64, output))
     };
-    worst.into_iter().take(MOST_CHAINS).map(finding).collect()
+    worst.into_iter().take(MAX_CHAINS).map(finding).collect()
 }
 
-/// Measurements arrive. Lost points are a gap in somebody's graph; it is over when points arrive again without loss.
-/// `None`: nothing has happened since, so what was known still holds.
-pub(super) fn exported(before: &Exported, now: &Exported) -> Option<Finding> {
+/// Measurements arrive. Lost points are a gap in somebody's graph; the check passes when points arrive again without loss.
+/// `None`: nothing has happened since, so the last result still holds.
+pub(super) fn exported(before: &ExportedPoints, now: &ExportedPoints) -> Option<Finding> {
     let lost = now.lost.saturating_sub(before.lost);
-    let output = format!("{lost} points of measurements were lost since the last check");
+    let output = format!("{lost} points were lost since the last check");
     (lost > 0 || now.sent > before.sent).then(|| fact(lost > 0, now.lost, output))
 }
 
@@ -139,9 +133,9 @@ mod tests {
     use crate::red::ChainLabel;
     use crate::store::NotKept;
 
-    /// The worst state of a chain counts; of too many chains those are shown that are not well.
+    /// The worst state of a chain counts; of too many chains the unhealthy are shown.
     #[test]
-    fn of_many_chains_the_sick_are_shown() {
+    fn of_many_chains_the_unhealthy_are_shown() {
         let state = |chain, health| ChainState {
             dims: Arc::default(),
             chain: ChainLabel::Id(ChainId::new(chain).unwrap()),
@@ -155,27 +149,28 @@ mod tests {
             state(199, ChainHealth::Down),
         ]);
         let found = chains(&states);
-        assert_eq!(found.len(), MOST_CHAINS);
+        assert_eq!(found.len(), MAX_CHAINS);
         let names: Vec<&str> = found[..2].iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["chain:199", "chain:150"]);
         assert_eq!(found.iter().filter(|(_, finding)| finding.failures > 0).count(), 2);
     }
 
-    /// A full store may have room in a moment; one that was set aside is a fact.
+    /// A full store may take more in a moment; one that was set aside is a fact.
     #[test]
     fn a_full_store_must_last_and_a_damaged_one_need_not() {
         let full = StoreStatus { refusing: Some(NotKept::Full), set_aside: vec!["a".into()], ..StoreStatus::default() };
-        let [(_, room), (_, aside)] = store(&full);
-        assert_eq!((room.failures, aside.failures), (1, TO_DEGRADE));
-        let [(_, room), (_, aside)] = store(&StoreStatus::default());
-        assert_eq!((room.failures, aside.failures), (0, 0));
+        let [(_, space), (_, aside)] = store(&full);
+        assert_eq!((space.failures, aside.failures), (1, TO_DEGRADE));
+        let [(_, space), (_, aside)] = store(&StoreStatus::default());
+        assert_eq!((space.failures, aside.failures), (0, 0));
     }
 
     /// Lost points show until points arrive without loss; silence changes nothing.
     #[test]
     fn lost_points_show_until_others_arrive() {
-        let points = |sent, lost| Exported { exporter: String::new(), sent, lost };
-        let failures = |before: Exported, now: Exported| exported(&before, &now).map(|finding| finding.failures);
+        let points = |sent, lost| ExportedPoints { exporter: String::new(), sent, lost };
+        let failures =
+            |before: ExportedPoints, now: ExportedPoints| exported(&before, &now).map(|finding| finding.failures);
         assert_eq!(failures(points(5, 0), points(5, 0)), None);
         assert_eq!(failures(points(5, 0), points(9, 1)), Some(TO_DEGRADE));
         assert_eq!(failures(points(9, 1), points(9, 1)), None);

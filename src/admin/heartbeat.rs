@@ -1,5 +1,5 @@
-//! Whether the event loop that carries requests still gets on: a task is spawned there now and then, and while that does
-//! not run, nothing else does. A loop that is busy runs it within milliseconds, between two other polls.
+//! Whether the event loop that carries requests still runs: a task is spawned there now and then, and while that does not
+//! run, nothing else does. A busy loop runs it within milliseconds, between two other polls.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +21,7 @@ struct Beat {
 }
 
 impl Heartbeat {
-    /// Looks whether the last task has run, and spawns the next one if so.
+    /// Checks whether the last task has run, and spawns the next one if so.
     pub(super) fn observe(&mut self, event_loop: &Handle) {
         let now = Instant::now();
         if let Some(beat) = &self.beat
@@ -36,7 +36,7 @@ impl Heartbeat {
         event_loop.spawn(async move { answered.store(true, Ordering::Release) });
     }
 
-    /// For how long it had run nothing when it was last looked at.
+    /// For how long nothing had run when it was last observed.
     pub(super) fn silent_for(&self) -> Duration {
         self.silent_for
     }

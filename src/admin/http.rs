@@ -1,4 +1,4 @@
-//! The HTTP side: which path is answered by what.
+//! The HTTP endpoint: which path gets which answer.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use tokio::net::TcpListener;
 
-use super::monitor::State;
-use super::report::{Question, report};
+use super::monitor::Monitor;
+use super::report::{Probe, report};
 use super::status::status;
 use crate::net::{self, Http1Limits};
 
@@ -23,32 +23,36 @@ const LIMITS: Http1Limits = Http1Limits {
 };
 
 const HELP: &str =
-    "unknown path; there are /, /health, /health/ready and /status (metrics are on the Prometheus endpoint)\n";
+    "unknown path; this endpoint has /, /health, /health/ready and /status (metrics are on the Prometheus endpoint)\n";
 
 /// Serves until dropped.
-pub(super) async fn serve(listener: TcpListener, state: State) {
+pub(super) async fn serve(listener: TcpListener, monitor: Monitor) {
     let answer = move |request: Parts| {
-        let state = state.clone();
-        async move { answer(&request, &state).await }
+        let monitor = monitor.clone();
+        async move { answer(&request, &monitor).await }
     };
     net::serve(listener, LIMITS, answer, std::future::pending()).await;
 }
 
-async fn answer(request: &Parts, state: &State) -> Response<Full<Bytes>> {
-    let question = match request.uri.path() {
-        "/health" => Question::Alive,
-        "/health/ready" => Question::Ready,
+async fn answer(request: &Parts, monitor: &Monitor) -> Response<Full<Bytes>> {
+    let probe = match request.uri.path() {
+        "/health" => Probe::Liveness,
+        "/health/ready" => Probe::Readiness,
         "/status" => {
-            return match status(state).await {
-                Ok(json) => response(StatusCode::OK, "application/json", json),
-                Err(error) => response(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
-            };
+            return json(StatusCode::OK, "application/json", status(monitor).await);
         }
-        "/" => return response(StatusCode::OK, "text/html; charset=utf-8", front_page(state)),
+        "/" => return response(StatusCode::OK, "text/html; charset=utf-8", front_page(monitor)),
         _ => return response(StatusCode::NOT_FOUND, TEXT, HELP),
     };
-    let (health, json) = report(state, question);
-    response(health.code(), "application/health+json", json)
+    let (health, written) = report(monitor, probe);
+    json(health.code(), "application/health+json", written)
+}
+
+fn json(code: StatusCode, kind: &'static str, written: serde_json::Result<String>) -> Response<Full<Bytes>> {
+    match written {
+        Ok(json) => response(code, kind, json),
+        Err(error) => response(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
+    }
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -59,8 +63,8 @@ fn response(code: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Res
     response
 }
 
-fn front_page(state: &State) -> String {
-    let metrics = match state.listening().get("prometheus") {
+fn front_page(monitor: &Monitor) -> String {
+    let metrics = match monitor.listening().get("prometheus") {
         Some(address) => format!("<a href=\"http://{address}/metrics\">http://{address}/metrics</a>"),
         None => "not served: no pipeline names the prometheus exporter".to_owned(),
     };

@@ -7,11 +7,11 @@ use tokio::sync::watch;
 /// Where a process is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Not all doors are open yet. Next: `Running`, or `Draining` when told to stop before.
+    /// Not all endpoints are open yet. Next: `Running`, or `Draining` when told to stop before.
     Starting,
     /// Requests are accepted. Next: `Draining`.
     Running,
-    /// Told to stop: what is in hand is finished, nothing new is taken. Last.
+    /// Told to stop: open requests are finished, no new ones are taken. Last.
     Draining,
 }
 

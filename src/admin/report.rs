@@ -6,15 +6,15 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::check::Check;
-use super::condition::{Condition, Health};
-use super::findings::{DEAD_LETTERS, RECEIVER, SET_ASIDE, SPILL};
-use super::monitor::State;
+use super::condition::{Condition, HealthStatus};
+use super::findings::{CHAIN_PREFIX, DEAD_LETTERS, EXPORT_PREFIX, RECEIVER, SET_ASIDE, SPILL};
+use super::monitor::Monitor;
 use crate::clock;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {
-    status: Health,
+    status: HealthStatus,
     release_id: &'static str,
     description: &'static str,
     output: String,
@@ -25,7 +25,7 @@ struct Report {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry {
-    status: Health,
+    status: HealthStatus,
     component_type: &'static str,
     observed_value: u64,
     observed_unit: &'static str,
@@ -36,54 +36,50 @@ struct Entry {
     output: String,
 }
 
-/// Which of the two questions is asked.
+/// Which of the two is asked for.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Question {
+pub(super) enum Probe {
     /// `/health`
-    Alive,
+    Liveness,
     /// `/health/ready`
-    Ready,
+    Readiness,
 }
 
-/// The answer and its status. Reads what is known, asks nobody.
-pub(super) fn report(state: &State, question: Question) -> (Health, String) {
-    let condition = state.condition();
-    let status = match question {
-        Question::Alive => condition.alive(),
-        Question::Ready => condition.ready(),
+/// The status, and the answer as JSON. Reads what is known, asks nobody.
+pub(super) fn report(monitor: &Monitor, probe: Probe) -> (HealthStatus, serde_json::Result<String>) {
+    let condition = monitor.condition();
+    let status = match probe {
+        Probe::Liveness => condition.alive(),
+        Probe::Readiness => condition.ready(),
     };
     let mut checks: BTreeMap<String, [Entry; 1]> =
-        state.checks().iter().map(|(name, check)| (name.clone(), [entry(name, check)])).collect();
-    // The receiver's entry also tells what is not a check's result: the phase and the heartbeat.
+        monitor.results().all().iter().map(|(name, check)| (name.clone(), [entry(name, check)])).collect();
+    // The receiver's entry also shows what is not the result of a check: the phase and the heartbeat.
     if let Some([receiver]) = checks.get_mut(RECEIVER) {
         receiver.status = match condition {
-            Condition::Degraded => Health::Pass,
+            Condition::Degraded => HealthStatus::Pass,
             // Of the store, which has an entry of its own.
-            Condition::CannotAccept if receiver.status == Health::Pass => Health::Pass,
+            Condition::CannotAccept if receiver.status == HealthStatus::Pass => HealthStatus::Pass,
             condition => condition.ready(),
         };
-        if receiver.status != Health::Pass && receiver.output.is_empty() {
+        if receiver.status != HealthStatus::Pass && receiver.output.is_empty() {
             receiver.output = condition.text().to_owned();
         }
     }
     if condition == Condition::CannotAccept
-        && state.stuck().is_some()
+        && monitor.stuck().is_some()
         && let Some([spill]) = checks.get_mut(SPILL)
     {
-        spill.status = Health::Fail;
+        spill.status = HealthStatus::Fail;
     }
     let report = Report {
         status,
         release_id: env!("CARGO_PKG_VERSION"),
         description: "chainspan",
-        output: state.why(condition),
+        output: monitor.why(condition),
         checks,
     };
-    (
-        status,
-        serde_json::to_string(&report)
-            .unwrap_or_else(|error| format!("{{\"status\":\"fail\",\"output\":\"{error}\"}}")),
-    )
+    (status, serde_json::to_string(&report))
 }
 
 fn entry(name: &str, check: &Check) -> Entry {
@@ -93,12 +89,12 @@ fn entry(name: &str, check: &Check) -> Entry {
         SPILL => ("datastore", "By"),
         SET_ASIDE => ("datastore", "files"),
         DEAD_LETTERS => ("component", "spans"),
-        _ if name.starts_with("chain:") => ("component", "health"),
-        _ if name.starts_with("metrics:") => ("component", "lost points"),
+        _ if name.starts_with(CHAIN_PREFIX) => ("component", "health"),
+        _ if name.starts_with(EXPORT_PREFIX) => ("component", "lost points"),
         _ => ("component", "failures"),
     };
     Entry {
-        status: if check.degraded() { Health::Warn } else { Health::Pass },
+        status: if check.degraded() { HealthStatus::Warn } else { HealthStatus::Pass },
         component_type,
         observed_value: last.observed,
         observed_unit,

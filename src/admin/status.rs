@@ -1,4 +1,4 @@
-//! `/status`: the documented format (`spec/config-and-cli.md` section 3).
+//! `/status`: a documented format, which scripts may rely on.
 //!
 //! ```json
 //! {
@@ -23,7 +23,7 @@
 //! with its words: `{"logs": "UNIMPLEMENTED: unknown service opentelemetry.proto.collector.logs.v1.LogsService"}`.
 //!
 //! `store` is `null` without `file_storage`, and before it is open; `refusing` says why nothing can be put in, `set_aside`
-//! names damaged files that were put aside.
+//! names damaged files that were set aside.
 //!
 //! `spans` counts spans, `requests` counts requests of metrics and logs. `last_error` is `null` while `failures` is 0,
 //! `resident_bytes` is `null` where the system does not tell. A chain that several services or environments report on shows
@@ -36,14 +36,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::monitor::State;
+use super::monitor::Monitor;
 use crate::config::Role;
 use crate::delivery::{Conservation, DestinationStatus};
 use crate::red::ChainState;
 use crate::store::StoreStatus;
 
-/// How long the destinations have to answer; then their last answer is shown.
-const PATIENCE: Duration = Duration::from_millis(40);
+/// How long each query may take; then its last answer is shown.
+const QUERY_TIMEOUT: Duration = Duration::from_millis(40);
 
 #[derive(Serialize)]
 struct Status<'a> {
@@ -92,17 +92,17 @@ struct Memory {
 }
 
 /// The status now, as JSON.
-pub(super) async fn status(state: &State) -> Result<String, serde_json::Error> {
-    let destinations = state.destinations(PATIENCE).await.unwrap_or_else(|last| last);
-    let chains = state.chains(PATIENCE).await;
-    let budget = state.budget();
+pub(super) async fn status(monitor: &Monitor) -> serde_json::Result<String> {
+    let destinations = monitor.destinations().ask(QUERY_TIMEOUT).await.unwrap_or_else(|last| last);
+    let chains = monitor.chains().ask(QUERY_TIMEOUT).await.ok();
+    let budget = monitor.budget();
     serde_json::to_string_pretty(&Status {
         version: env!("CARGO_PKG_VERSION"),
-        uptime_seconds: state.uptime().as_secs(),
-        listening: state.listening(),
+        uptime_seconds: monitor.uptime().as_secs(),
+        listening: monitor.listening(),
         destinations: destinations.iter().map(|status| (status.name.as_str(), destination(status))).collect(),
         chains: chains.map(|chains| worst(&chains)),
-        store: state.store(PATIENCE).await.as_ref().as_ref().map(store),
+        store: monitor.store().ask(QUERY_TIMEOUT).await.unwrap_or_else(|last| last).as_ref().as_ref().map(store),
         memory: Memory {
             resident_bytes: resident_bytes(),
             budget_used_bytes: budget.used(),
@@ -149,7 +149,7 @@ fn store(status: &StoreStatus) -> Store {
     }
 }
 
-/// Linux tells it in kibibytes. The kernel makes the text up as it is read: this does not wait.
+/// Resident memory, which Linux gives in kibibytes. The kernel makes up the file as it is read: this does not wait.
 fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -13,13 +13,14 @@ use tokio::sync::oneshot;
 
 use super::heartbeat::Heartbeat;
 use super::lifecycle::{Lifecycle, Phase};
-use super::monitor::{Sources, State, Timing};
+use super::monitor::{Monitor, Timing};
+use super::sources::Sources;
 use crate::config::Role;
 use crate::delivery::{BreakerState, Conservation, DestinationStatus};
 use crate::pipeline::Budget;
 
 const TIMING: Timing = Timing {
-    every: Duration::from_millis(20),
+    interval: Duration::from_millis(20),
     timeout: Duration::from_millis(20),
     stalled_after: Duration::from_millis(400),
 };
@@ -40,7 +41,7 @@ fn destination() -> DestinationStatus {
     }
 }
 
-fn state(ask: impl Fn() -> Vec<DestinationStatus> + Send + Sync + 'static) -> State {
+fn monitor(ask: impl Fn() -> Vec<DestinationStatus> + Send + Sync + 'static) -> Monitor {
     let lifecycle = Lifecycle::new();
     lifecycle.advance(Phase::Running).unwrap();
     let sources = Sources {
@@ -49,7 +50,7 @@ fn state(ask: impl Fn() -> Vec<DestinationStatus> + Send + Sync + 'static) -> St
         store: Arc::new(|| None),
         exported: Arc::new(Vec::new),
     };
-    State::with_timing(BTreeMap::new(), sources, Budget::new(1 << 20), lifecycle, TIMING)
+    Monitor::with_timing(BTreeMap::new(), sources, Budget::new(1 << 20), lifecycle, TIMING)
 }
 
 /// Status line and body. Blocking, so that it needs no runtime that works.
@@ -82,15 +83,15 @@ fn event_loop() -> Handle {
     told.recv().unwrap()
 }
 
-/// Scenario: something blocks the thread that carries requests. Guarantee: both health doors say 503, and answer; once the
+/// Scenario: something blocks the thread that carries requests. Guarantee: both health endpoints say 503, and answer; once the
 /// thread is free again, so does health.
 #[test]
 fn a_stalled_event_loop_is_told() {
     let event_loop = event_loop();
     let listener = event_loop.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
-    let state = state(|| vec![destination()]);
-    event_loop.spawn(super::serve(Some(listener), state, std::future::pending()));
+    let monitor = monitor(|| vec![destination()]);
+    event_loop.spawn(super::serve(Some(listener), monitor, std::future::pending()));
     until(|| get(address, "/health/ready").0 == 200);
 
     let (release, blocked) = mpsc::channel::<()>();
@@ -100,7 +101,7 @@ fn a_stalled_event_loop_is_told() {
     until(|| get(address, "/health").0 == 503);
     let (code, body) = get(address, "/health/ready");
     assert_eq!(code, 503);
-    assert!(body.contains("the thread that carries requests has got nothing done"), "{body}");
+    assert!(body.contains("the thread that carries requests has not run anything"), "{body}");
     assert_eq!(get(address, "/status").0, 200);
     release.send(()).unwrap();
     until(|| get(address, "/health").0 == 200);
@@ -138,14 +139,14 @@ fn a_hanging_check_hangs_nothing() {
     let listener = event_loop.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
     let gate = Arc::new(Mutex::new(()));
-    let state = state({
+    let monitor = monitor({
         let gate = gate.clone();
         move || {
             let _open = gate.lock().unwrap();
             vec![destination()]
         }
     });
-    event_loop.spawn(super::serve(Some(listener), state, std::future::pending()));
+    event_loop.spawn(super::serve(Some(listener), monitor, std::future::pending()));
     until(|| get(address, "/health/ready").1.contains("destination:otlp/datadog"));
 
     let closed = gate.lock().unwrap();
@@ -169,13 +170,13 @@ fn a_hanging_check_does_not_hold_up_the_end() {
     let (release, gate) = mpsc::channel::<()>();
     let gate = Mutex::new(gate);
     let (asked, told) = mpsc::channel();
-    let state = state(move || {
+    let monitor = monitor(move || {
         let _ = asked.send(());
         let _ = gate.lock().unwrap().recv();
         Vec::new()
     });
     let (stop, stopped) = oneshot::channel::<()>();
-    let served = event_loop.spawn(super::serve(None, state, async move {
+    let served = event_loop.spawn(super::serve(None, monitor, async move {
         let _ = stopped.await;
     }));
     told.recv().unwrap();
@@ -191,7 +192,7 @@ fn dropping_the_server_closes_its_socket() {
     let event_loop = event_loop();
     let listener = event_loop.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
-    let served = event_loop.spawn(super::serve(Some(listener), state(Vec::new), std::future::pending()));
+    let served = event_loop.spawn(super::serve(Some(listener), monitor(Vec::new), std::future::pending()));
     until(|| get(address, "/health").0 == 200);
     served.abort();
     until(|| std::net::TcpStream::connect(address).is_err());

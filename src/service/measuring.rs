@@ -1,75 +1,34 @@
-//! Closes windows when they are over and sends them, once a second; at the end closes what is still open.
+//! How the configuration wants chains measured.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio::runtime::Handle;
 
 use crate::clock::unix_nano;
-use crate::export::otlp::{Encoded, Encoder, Pusher};
-use crate::red::{Red, Window};
+use crate::config::{self, Gateway};
+use crate::red;
 
-/// How often somebody looks whether a window is over.
-const TICK: Duration = Duration::from_secs(1);
-
-/// The task that does it.
-#[derive(Debug)]
-pub(super) struct Measuring {
-    /// Answered once everything has been handed over.
-    flush: oneshot::Sender<oneshot::Sender<()>>,
-    task: JoinHandle<()>,
-}
-
-impl Measuring {
-    /// Starts it on the current runtime.
-    pub(super) fn start(red: Arc<Red>, pusher: Pusher) -> Self {
-        let (flush, flushed) = oneshot::channel();
-        Self { flush, task: tokio::spawn(run(red, pusher, flushed)) }
-    }
-
-    /// To be called after the last commit and before the destinations drain: the open windows are handed over. What comes
-    /// back ends when it is known what became of every point; `None` when that did not happen by `deadline`.
-    pub(super) async fn flush(self, deadline: Instant) -> Option<JoinHandle<()>> {
-        let (done, handed_over) = oneshot::channel();
-        // The task ends on this word alone, so it hears it.
-        let _ = self.flush.send(done);
-        timeout_at(deadline, handed_over).await.ok().map(|_| self.task)
+/// The settings of what is measured, for committers on the current runtime.
+pub(super) fn red_settings(gateway: &Gateway) -> red::RedSettings {
+    red::RedSettings {
+        namespace: gateway.namespace.clone(),
+        dimensions: gateway.dimensions.clone(),
+        chains: gateway.chains.keys().copied().collect(),
+        max_chains: gateway.max_chains,
+        max_series: gateway.max_series,
+        span_metrics: gateway.span_metrics,
+        committers: Handle::current().metrics().num_workers(),
+        start_unix_nano: unix_nano(),
+        series_idle: gateway.series_idle,
+        exemplars: gateway.exemplars,
+        health: thresholds(gateway, None),
+        chain_health: gateway.chains.iter().map(|(id, info)| (*id, thresholds(gateway, info.block_time))).collect(),
     }
 }
 
-async fn run(red: Arc<Red>, mut pusher: Pusher, mut flush: oneshot::Receiver<oneshot::Sender<()>>) {
-    let mut ticks = interval(TICK);
-    // A machine that slept has nothing to catch up with.
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let done = loop {
-        tokio::select! {
-            done = &mut flush => break done,
-            _ = ticks.tick() => {}
-        }
-        let encoded = work(&red, pusher.encoder(), Red::close).await;
-        pusher.send(encoded);
-    };
-    // An error: the service was dropped without a drain, and nobody would carry anything any more.
-    let Ok(done) = done else { return };
-    let encoded = work(&red, pusher.encoder(), Red::flush).await;
-    pusher.send(encoded);
-    let _ = done.send(());
-    pusher.finish().await;
-}
-
-/// Some milliseconds of work, now and then: not for the threads that carry spans.
-async fn work(red: &Arc<Red>, encoder: Encoder, close: fn(&Red, u64) -> Vec<Window>) -> Encoded {
-    let red = red.clone();
-    let encoded = spawn_blocking(move || {
-        let now = unix_nano();
-        let windows = close(&red, now);
-        let totals = (!windows.is_empty() && encoder.wants_totals()).then(|| red.snapshot_at(now));
-        encoder.encode(&windows, totals.as_ref().map(|totals| (totals, now)))
-    });
-    encoded.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "a window could not be closed; this is a bug");
-        Encoded::default()
-    })
+/// A chain is not down before it has had five blocks to succeed in.
+fn thresholds(gateway: &Gateway, block_time: Option<Duration>) -> red::Thresholds {
+    let config::Health { error_ratio, quorum_failure_ratio, no_success } = gateway.health;
+    let no_success = block_time.map_or(no_success, |time| no_success.max(time.saturating_mul(5)));
+    red::Thresholds { error_ratio, quorum_failure_ratio, no_success }
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chainspan::admin::{self, Exported, Lifecycle, Phase, Readiness, Sources, State};
+use chainspan::admin::{self, ExportedPoints, Lifecycle, Monitor, Phase, Readiness, Sources};
 use chainspan::chain::ChainId;
 use chainspan::config::Role;
 use chainspan::delivery::{BreakerState, Conservation, DestinationStatus, Signal};
@@ -23,9 +23,9 @@ struct Admin {
     destinations: Arc<Mutex<Vec<DestinationStatus>>>,
     chains: Arc<Mutex<Vec<ChainState>>>,
     store: Arc<Mutex<Option<StoreStatus>>>,
-    exported: Arc<Mutex<Vec<Exported>>>,
+    exported: Arc<Mutex<Vec<ExportedPoints>>>,
     budget: Budget,
-    state: State,
+    monitor: Monitor,
 }
 
 struct Answer {
@@ -73,9 +73,9 @@ impl Admin {
             store: asked(&store),
             exported: asked(&exported),
         };
-        let state = State::new(listening, sources, budget.clone(), lifecycle.clone());
-        tokio::spawn(admin::serve(Some(listener), state.clone(), std::future::pending()));
-        Self { address, lifecycle, destinations, chains, store, exported, budget, state }
+        let monitor = Monitor::new(listening, sources, budget.clone(), lifecycle.clone());
+        tokio::spawn(admin::serve(Some(listener), monitor.clone(), std::future::pending()));
+        Self { address, lifecycle, destinations, chains, store, exported, budget, monitor }
     }
 
     async fn request(&self, method: &str, path: &str) -> Answer {
@@ -139,7 +139,7 @@ fn destination(name: &str, role: Role) -> DestinationStatus {
 #[tokio::test(flavor = "multi_thread")]
 async fn health_follows_the_phases() {
     let admin = Admin::start().await;
-    let mut readiness = admin.state.readiness();
+    let mut readiness = admin.monitor.readiness();
     let (code, body) = admin.ready("fail").await;
     assert_eq!(
         (code, body["output"].as_str().unwrap()),
@@ -183,7 +183,7 @@ async fn a_destination_that_is_down_warns_and_never_fails() {
     assert!(check["time"].as_str().unwrap().ends_with('Z') && check["age"].as_f64().unwrap() < 10.0, "{check}");
     assert_eq!(body["checks"]["receiver"][0]["status"], "pass");
     assert_eq!(admin.json("/health").await.0, 200);
-    assert_eq!(*admin.state.readiness().borrow(), Readiness::Serving);
+    assert_eq!(*admin.monitor.readiness().borrow(), Readiness::Serving);
 
     admin.destinations.lock().unwrap()[0].failures = 0;
     admin.ready("pass").await;
@@ -280,7 +280,7 @@ async fn a_full_store_is_not_ready_only_when_the_destination_is_down_too() {
     assert_eq!(body["checks"]["spill"][0]["status"], "fail");
     assert_eq!(body["checks"]["receiver"][0]["status"], "pass");
     assert_eq!(admin.json("/health").await.0, 200);
-    let mut told = admin.state.readiness();
+    let mut told = admin.monitor.readiness();
     let told = told.wait_for(|readiness| *readiness == Readiness::NotServing);
     tokio::time::timeout(Duration::from_secs(20), told).await.expect("gRPC health follows").unwrap();
 
@@ -336,7 +336,7 @@ async fn what_needs_attention_is_a_warning() {
         destinations[0].spans.dead = 4;
         *admin.chains.lock().unwrap() = chains();
         *admin.store.lock().unwrap() = Some(StoreStatus { set_aside: vec!["/a/b".into()], ..StoreStatus::default() });
-        *admin.exported.lock().unwrap() = vec![Exported { exporter: "otlp/a".to_owned(), sent: 0, lost: 2 }];
+        *admin.exported.lock().unwrap() = vec![ExportedPoints { exporter: "otlp/a".to_owned(), sent: 0, lost: 2 }];
     }
     // The first check that sees one of them may have asked for another before it was there.
     for check in ["destination:otlp/datadog", "chain:8453", "spill:set_aside"] {
@@ -361,7 +361,7 @@ async fn what_needs_attention_is_a_warning() {
     admin.chains.lock().unwrap().clear();
     admin.destinations.lock().unwrap()[0] = destination("otlp/datadog", Role::Required);
     *admin.store.lock().unwrap() = Some(StoreStatus::default());
-    *admin.exported.lock().unwrap() = vec![Exported { exporter: "otlp/a".to_owned(), sent: 9, lost: 2 }];
+    *admin.exported.lock().unwrap() = vec![ExportedPoints { exporter: "otlp/a".to_owned(), sent: 9, lost: 2 }];
     let (_, body) = admin.ready("pass").await;
     assert!(body["checks"]["chain:8453"].is_null(), "{body}");
 }

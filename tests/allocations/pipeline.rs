@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use chainspan::config;
 use chainspan::delivery::Signal;
-use chainspan::export::prometheus::render;
+use chainspan::export::prometheus::{Format, render};
 use chainspan::pipeline::{Budget, Parts, Pipeline};
 use chainspan::red::{Red, RedSettings};
 use chainspan::telemetry::Telemetry;
@@ -108,7 +108,7 @@ fn encoding_does_not_depend_on_how_much_was_counted() {
     let body = request(512, true);
     let page = || {
         let snapshot = red.snapshot();
-        allocation_counter::measure(|| drop(render(Some(&snapshot), &[]))).count_total
+        allocation_counter::measure(|| drop(render(Format::Text, Some(&snapshot), &[]))).count_total
     };
     accept(&pipeline, &body);
     let once = page();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chainspan::export::prometheus::{Format, render, render_as};
+use chainspan::export::prometheus::{Format, render};
 use chainspan::gateway::Operation;
 use chainspan::red::{Call, ChainLabel, Red, RedSettings, SpanKind, Stage, StatusCode};
 
@@ -52,7 +52,7 @@ fn calls_are_counted_by_all_that_tells_them_apart() {
     });
     let snapshot = red.snapshot();
     assert_eq!((snapshot.calls.len(), snapshot.series_count(), snapshot.families.len()), (3, 6, 0));
-    let text = render(Some(&snapshot), &[]);
+    let text = render(Format::Text, Some(&snapshot), &[]);
     let labels = |kind: &str, status: &str| {
         format!(
             "service_name=\"gateway\",span_name=\"GET /\\\"a\\\"\",span_kind=\"SPAN_KIND_{kind}\",\
@@ -77,7 +77,7 @@ fn calls_are_counted_by_all_that_tells_them_apart() {
     ] {
         assert!(text.lines().any(|own| own == line), "{line}\nis not in\n{text}");
     }
-    let open = render_as(Format::OpenMetrics, Some(&snapshot), &[]);
+    let open = render(Format::OpenMetrics, Some(&snapshot), &[]);
     for line in [
         "# TYPE traces_span_metrics_calls counter".to_owned(),
         format!("traces_span_metrics_calls_created{{{failed}}} 1700000000"),

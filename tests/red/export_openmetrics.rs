@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chainspan::export::prometheus::{Format, render, render_as, serve};
+use chainspan::export::prometheus::{Format, render, serve};
 use chainspan::gateway::{Operation, OutcomeClass};
 use chainspan::red::{
     Attributes, ChainLabel, Dims, DurationHistogram, Exemplar, Family, Metric, Series, SeriesValue, Snapshot,
@@ -63,7 +63,7 @@ fn snapshot() -> Snapshot {
 fn openmetrics_says_what_the_text_format_cannot() {
     let telemetry = Telemetry::new();
     telemetry.counter(ACCEPTED_SPANS, &[("signal", "traces")]).increment(3);
-    let text = render_as(Format::OpenMetrics, Some(&snapshot()), &telemetry.samples());
+    let text = render(Format::OpenMetrics, Some(&snapshot()), &telemetry.samples());
     let has = |line: &str| assert!(text.lines().any(|l| l == line), "{line}\nis not in\n{text}");
     let labels = r#"service_name="gate\"way\n",chain_id="1",operation="task",outcome="success""#;
     let duration = "avs_gateway_operation_duration_seconds";
@@ -99,8 +99,8 @@ fn both_formats_hold_the_same_samples() {
         let lines = lines.map(|line| line.split_once(" # ").map_or(line, |(sample, _)| sample).replace(".0\"}", "\"}"));
         lines.map(|l| l.rsplit_once(' ').map(|(n, v)| (n.to_owned(), v.to_owned())).expect("name and value")).collect()
     };
-    let text = render(Some(&snapshot()), &[]);
-    assert_eq!(samples(&text), samples(&render_as(Format::OpenMetrics, Some(&snapshot()), &[])));
+    let text = render(Format::Text, Some(&snapshot()), &[]);
+    assert_eq!(samples(&text), samples(&render(Format::OpenMetrics, Some(&snapshot()), &[])));
     assert!(!text.contains(" # ") && !text.contains("_created") && !text.contains("EOF"), "{text}");
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chainspan::chain::ChainId;
 use chainspan::config::{self, Compression, Retry, Role, Signals, Temporality};
 use chainspan::delivery::Destination;
-use chainspan::export::otlp::{Pusher, Settings, Span, requests};
+use chainspan::export::otlp::{Period, PushSettings, Pusher, requests};
 use chainspan::gateway::{Operation, OutcomeClass};
 use chainspan::red::{
     Attributes, ChainLabel, Dims, DurationHistogram, Exemplar, Family, FixedHistogram, Instrument, Metric, Series,
@@ -60,8 +60,8 @@ fn snapshot(families: Vec<Family>) -> Snapshot {
     }
 }
 
-fn settings(max_request_bytes: usize) -> Settings {
-    Settings { temporality: Temporality::Delta, instance: Some("host:14317".to_owned()), max_request_bytes }
+fn settings(max_request_bytes: usize) -> PushSettings {
+    PushSettings { temporality: Temporality::Delta, instance: Some("host:14317".to_owned()), max_request_bytes }
 }
 
 fn fixed(metric: Metric, values: &[i64]) -> SeriesValue {
@@ -106,7 +106,7 @@ fn a_window_is_written_as_the_agent_reads_it() {
         ),
         family(Metric::TxNonceGap, vec![series("gateway", 1, Operation::Task, SeriesValue::Gauge(2.0))]),
     ]);
-    let written = requests(&all, Span::Window(START, END), &settings(1 << 20));
+    let written = requests(&all, Period::Window(START, END), &settings(1 << 20));
     assert_eq!((written.len(), written[0].points), (1, 5));
     let message = ExportMetricsServiceRequest::decode(&written[0].body[..]).expect("valid");
     let [resource] = &message.resource_metrics[..] else { panic!("one resource: {message:?}") };
@@ -162,8 +162,8 @@ fn totals_begin_where_their_series_begin() {
         metric: Metric::Operations,
         series: vec![series("gateway", 1, Operation::Task, SeriesValue::Counter(3))],
     }]);
-    let settings = Settings { temporality: Temporality::Cumulative, instance: None, ..settings(1 << 20) };
-    let written = requests(&all, Span::Until(END), &settings);
+    let settings = PushSettings { temporality: Temporality::Cumulative, instance: None, ..settings(1 << 20) };
+    let written = requests(&all, Period::Until(END), &settings);
     let message = ExportMetricsServiceRequest::decode(&written[0].body[..]).expect("valid");
     let metric = &message.resource_metrics[0].scope_metrics[0].metrics[0];
     let Some(Data::Sum(sum)) = &metric.data else { panic!("{metric:?}") };
@@ -171,7 +171,7 @@ fn totals_begin_where_their_series_begin() {
     let point = &sum.data_points[0];
     assert_eq!((point.start_time_unix_nano, point.time_unix_nano), (START - 5, END));
     assert!(!texts(&point.attributes).contains_key("chainspan.instance"));
-    assert!(requests(&snapshot(Vec::new()), Span::Until(END), &settings).is_empty());
+    assert!(requests(&snapshot(Vec::new()), Period::Until(END), &settings).is_empty());
 }
 
 proptest! {
@@ -192,7 +192,7 @@ proptest! {
             families.entry(metric).or_default().push(series(service, *chain, Operation::Task, value));
         }
         let all = snapshot(families.into_iter().map(|(metric, series)| Family { metric, series }).collect());
-        let written = requests(&all, Span::Window(START, END), &settings(max));
+        let written = requests(&all, Period::Window(START, END), &settings(max));
         let mut seen = BTreeMap::new();
         for request in &written {
             let message = ExportMetricsServiceRequest::decode(&request.body[..]).expect("valid");

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use chainspan::export::prometheus::{render, serve};
+use chainspan::export::prometheus::{Format, render, serve};
 use chainspan::gateway::{Operation, QuorumReason, Reason};
 use chainspan::red::{Metric, Red, RedSettings, Stage};
 use chainspan::telemetry::{ACCEPTED_SPANS, Telemetry};
@@ -59,7 +59,7 @@ fn a_known_input_is_shown_to_the_letter() {
         ]),
         0,
     );
-    let samples = parse(&render(Some(&red.snapshot()), &own().samples()));
+    let samples = parse(&render(Format::Text, Some(&red.snapshot()), &own().samples()));
     let resource = r#"service_name="gateway",deployment_environment_name="prod",chain_id="11155111""#;
     let value = |name: &str, labels: &str| samples.get(&format!("{name}{{{resource},{labels}}}")).map(String::as_str);
     let task = r#"operation="task",outcome="success""#;
@@ -84,8 +84,8 @@ fn a_known_input_is_shown_to_the_letter() {
 #[test]
 fn everything_reads_back_and_adds_up() {
     let snapshot = everything("avs.gateway").snapshot();
-    let text = render(Some(&snapshot), &[]);
-    assert_eq!(text, render(Some(&snapshot), &[]));
+    let text = render(Format::Text, Some(&snapshot), &[]);
+    assert_eq!(text, render(Format::Text, Some(&snapshot), &[]));
     let samples = parse(&text);
     let sum = |prefix: &str| -> u64 {
         samples.iter().filter(|(name, _)| name.starts_with(prefix)).map(|(_, v)| v.parse::<u64>().expect("whole")).sum()
@@ -110,7 +110,7 @@ fn everything_reads_back_and_adds_up() {
 #[test]
 fn promtool_finds_nothing_to_say() {
     for namespace in ["avs.gateway", "newton_avs_gateway"] {
-        let text = render(Some(&everything(namespace).snapshot()), &own().samples());
+        let text = render(Format::Text, Some(&everything(namespace).snapshot()), &own().samples());
         assert!(text.contains(&format!("\n{}_operations_total{{", namespace.replace('.', "_"))));
         let child =
             Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();

@@ -14,4 +14,4 @@ mod push;
 mod request;
 
 pub use push::{Encoded, Encoder, Pusher};
-pub use request::{Request, Settings, Span, requests};
+pub use request::{Period, PushRequest, PushSettings, requests};

@@ -1,5 +1,4 @@
-//! Points put together to requests: one resource per dimension set, each metric once in it, no request larger than
-//! allowed.
+//! Joins points into requests: one resource per dimension set, each metric once in it, no request larger than allowed.
 
 use std::collections::HashMap;
 
@@ -24,7 +23,7 @@ const FRAME: usize = 6;
 
 /// How points are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct PushSettings {
     /// What the points count.
     pub temporality: Temporality,
     /// `chainspan.instance` of every point; `None`: left out.
@@ -33,9 +32,9 @@ pub struct Settings {
     pub max_request_bytes: usize,
 }
 
-/// The time that points speak of, nanoseconds since the Unix epoch.
+/// The time that points cover, nanoseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Span {
+pub enum Period {
     /// A window: from, to.
     Window(u64, u64),
     /// From each series' own beginning to this moment.
@@ -44,15 +43,15 @@ pub enum Span {
 
 /// An `ExportMetricsServiceRequest`, ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct PushRequest {
     /// The message.
     pub body: Bytes,
     /// How many points it holds.
     pub points: u64,
 }
 
-/// What `snapshot` says of the time `span`; nothing when it holds nothing.
-pub fn requests(snapshot: &Snapshot, span: Span, settings: &Settings) -> Vec<Request> {
+/// What `snapshot` says of `period`; no request when it holds nothing.
+pub fn requests(snapshot: &Snapshot, period: Period, settings: &PushSettings) -> Vec<PushRequest> {
     let mut writer = Writer::new(settings);
     for (dims, families) in by_resource(snapshot) {
         writer.resource = resource(snapshot, dims);
@@ -61,9 +60,9 @@ pub fn requests(snapshot: &Snapshot, span: Span, settings: &Settings) -> Vec<Req
             writer.metric = head(snapshot, metric, &series[0].value, settings.temporality);
             writer.open_metric = false;
             for each in series {
-                let times = match span {
-                    Span::Window(start, end) => (start, end),
-                    Span::Until(now) => (each.start_unix_nano.min(now), now),
+                let times = match period {
+                    Period::Window(start, end) => (start, end),
+                    Period::Until(now) => (each.start_unix_nano.min(now), now),
                 };
                 writer.add(Point::of(metric, each, times, settings.instance.as_deref()));
             }
@@ -127,8 +126,8 @@ fn head(snapshot: &Snapshot, metric: red::Metric, value: &SeriesValue, temporali
 
 /// Fills one request after the other. A cut repeats the resource and the metric it falls into.
 struct Writer<'s> {
-    settings: &'s Settings,
-    done: Vec<Request>,
+    settings: &'s PushSettings,
+    done: Vec<PushRequest>,
     message: ExportMetricsServiceRequest,
     /// Never less than what `message` takes on the wire.
     bytes: usize,
@@ -141,7 +140,7 @@ struct Writer<'s> {
 }
 
 impl<'s> Writer<'s> {
-    fn new(settings: &'s Settings) -> Self {
+    fn new(settings: &'s PushSettings) -> Self {
         Self {
             settings,
             done: Vec::new(),
@@ -203,7 +202,7 @@ impl<'s> Writer<'s> {
         if points > 0 {
             let body = Bytes::from(message.encode_to_vec());
             debug_assert!(body.len() <= bytes, "{} bytes were taken for {bytes}", body.len());
-            self.done.push(Request { body, points });
+            self.done.push(PushRequest { body, points });
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The metrics of calls: fixed names and labels, which Jaeger's query service asks for.
 
 use super::label::{OVERFLOW, label};
-use super::text::{Of, Page};
+use super::text::{Exposition, SeriesHead};
 use crate::red::{CALL_METRICS, CallKey, Calls};
 
-impl Page {
+impl Exposition {
     /// Both metrics of all `calls`; nothing if there are none.
     pub(super) fn calls(&mut self, calls: &[Calls]) {
         let Some(first) = calls.first() else { return };
@@ -13,11 +13,12 @@ impl Page {
         for metric in &CALL_METRICS {
             self.header(metric.name, metric.help, if metric.histogram { "histogram" } else { "counter" });
             for (calls, labels) in calls.iter().zip(&labels) {
-                let of = Of { name: metric.name, labels, start_unix_nano: calls.start_unix_nano, exemplars: &[] };
+                let head =
+                    SeriesHead { name: metric.name, labels, start_unix_nano: calls.start_unix_nano, exemplars: &[] };
                 if metric.histogram {
-                    self.histogram(&of, &bounds, &calls.durations);
+                    self.histogram(&head, &bounds, &calls.durations);
                 } else {
-                    self.counter(&of, calls.durations.count());
+                    self.counter(&head, calls.durations.count());
                 }
             }
         }

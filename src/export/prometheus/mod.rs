@@ -1,4 +1,4 @@
-//! Prometheus: the text of a scrape, and the door it is fetched from.
+//! Prometheus: the text of a scrape, and the endpoint that it is fetched from.
 
 mod calls;
 mod format;
@@ -8,4 +8,4 @@ mod text;
 
 pub use format::Format;
 pub use serve::serve;
-pub use text::{render, render_as};
+pub use text::render;

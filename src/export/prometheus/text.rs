@@ -9,22 +9,17 @@ use super::label::{dimension_labels, label, of_series, sanitized};
 use crate::red::{Exemplar, Family, FixedHistogram, Instrument, Series, SeriesValue, Snapshot, decimal};
 use crate::telemetry::{FUTURE_SPANS, LATE_SPANS, MetricKind, SERIES, SERIES_OVERFLOW, Sample, sample};
 
-/// As text format 0.0.4: the metrics derived from spans, if any are, then our own.
-pub fn render(snapshot: Option<&Snapshot>, own: &[Sample]) -> String {
-    render_as(Format::Text, snapshot, own)
-}
-
-/// The same in `format`.
-pub fn render_as(format: Format, snapshot: Option<&Snapshot>, own: &[Sample]) -> String {
-    let mut page = Page { text: String::with_capacity(64 * 1024), format };
+/// The metrics derived from spans, if there are any, and our own.
+pub fn render(format: Format, snapshot: Option<&Snapshot>, own: &[Sample]) -> String {
+    let mut exposition = Exposition { text: String::with_capacity(64 * 1024), format };
     let mut own: Vec<Sample> = own.to_vec();
     if let Some(snapshot) = snapshot {
         let namespace = sanitized(&snapshot.namespace);
         let dimensions = dimension_labels(&snapshot.dimensions);
         for family in &snapshot.families {
-            page.family(&namespace, &dimensions, family);
+            exposition.family(&namespace, &dimensions, family);
         }
-        page.calls(&snapshot.calls);
+        exposition.calls(&snapshot.calls);
         let count = |name, value| sample(name, Vec::new(), value);
         own.push(count(SERIES, snapshot.series_count() as f64));
         own.push(count(SERIES_OVERFLOW, snapshot.overflow_observations as f64));
@@ -32,21 +27,21 @@ pub fn render_as(format: Format, snapshot: Option<&Snapshot>, own: &[Sample]) ->
         own.push(count(FUTURE_SPANS, snapshot.future as f64));
     }
     own.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
-    page.own(&own);
+    exposition.own(&own);
     if format == Format::OpenMetrics {
-        page.text.push_str("# EOF\n");
+        exposition.text.push_str("# EOF\n");
     }
-    page.text
+    exposition.text
 }
 
 /// A text that grows line by line.
-pub(super) struct Page {
+pub(super) struct Exposition {
     text: String,
     format: Format,
 }
 
-/// What a sample line begins with, and what goes beside a distribution's buckets.
-pub(super) struct Of<'s> {
+/// What the sample lines of a series have in common.
+pub(super) struct SeriesHead<'s> {
     pub(super) name: &'s str,
     /// Without braces.
     pub(super) labels: &'s str,
@@ -54,7 +49,7 @@ pub(super) struct Of<'s> {
     pub(super) exemplars: &'s [Exemplar],
 }
 
-impl Page {
+impl Exposition {
     fn family(&mut self, namespace: &str, dimensions: &[String], family: &Family) {
         let entry = family.metric.entry();
         let name = format!("{namespace}_{}", entry.prometheus);
@@ -67,19 +62,19 @@ impl Page {
         for series in &family.series {
             let labels = of_series(dimensions, family, series);
             let Series { start_unix_nano, exemplars, .. } = series;
-            let of = Of { name: &name, labels: &labels, start_unix_nano: *start_unix_nano, exemplars };
+            let head = SeriesHead { name: &name, labels: &labels, start_unix_nano: *start_unix_nano, exemplars };
             match &series.value {
-                SeriesValue::Counter(count) => self.counter(&of, *count),
+                SeriesValue::Counter(count) => self.counter(&head, *count),
                 SeriesValue::Gauge(value) => self.line(&name, "", &labels, "", &number(*value)),
-                SeriesValue::Duration(histogram) => self.histogram(&of, &bounds, histogram.classic()),
-                SeriesValue::Fixed(histogram) => self.histogram(&of, &bounds, histogram),
+                SeriesValue::Duration(histogram) => self.histogram(&head, &bounds, histogram.classic()),
+                SeriesValue::Fixed(histogram) => self.histogram(&head, &bounds, histogram),
             }
         }
     }
 
-    pub(super) fn counter(&mut self, of: &Of<'_>, count: u64) {
-        self.line(of.name, "_total", of.labels, "", itoa::Buffer::new().format(count));
-        self.created(of);
+    pub(super) fn counter(&mut self, head: &SeriesHead<'_>, count: u64) {
+        self.line(head.name, "_total", head.labels, "", itoa::Buffer::new().format(count));
+        self.created(head);
     }
 
     /// The values of `le`; OpenMetrics wants to see that they are no integers.
@@ -89,14 +84,14 @@ impl Page {
         texts.chain(["+Inf".to_owned()]).collect()
     }
 
-    pub(super) fn histogram(&mut self, of: &Of<'_>, bounds: &[String], histogram: &FixedHistogram) {
-        let Of { name, labels, exemplars, .. } = *of;
+    pub(super) fn histogram(&mut self, head: &SeriesHead<'_>, bounds: &[String], histogram: &FixedHistogram) {
+        let SeriesHead { name, labels, exemplars, .. } = *head;
         let mut number = itoa::Buffer::new();
         let mut below = 0;
         for (place, (bound, count)) in bounds.iter().zip(histogram.buckets()).enumerate() {
             below += count;
             self.line(name, "_bucket", labels, bound, number.format(below));
-            // Slowest first: the bucket shows the slowest that fell into it.
+            // Slowest first: each bucket shows the slowest that fell into it.
             let fell = |seen: &&Exemplar| i64::try_from(seen.duration_nano).map(|d| histogram.bounds().bucket(d));
             if let Some(seen) = exemplars.iter().find(|seen| fell(seen) == Ok(place)) {
                 self.exemplar(seen);
@@ -104,7 +99,7 @@ impl Page {
         }
         self.line(name, "_sum", labels, "", &decimal(histogram.sum(), histogram.bounds().decimals));
         self.line(name, "_count", labels, "", number.format(below));
-        self.created(of);
+        self.created(head);
     }
 
     fn own(&mut self, own: &[Sample]) {
@@ -163,10 +158,10 @@ impl Page {
         text.push('\n');
     }
 
-    /// When a series began, so that a reader can tell a new one from one that it had missed.
-    fn created(&mut self, of: &Of<'_>) {
-        if self.format == Format::OpenMetrics && of.start_unix_nano > 0 {
-            self.line(of.name, "_created", of.labels, "", &decimal(i128::from(of.start_unix_nano), 9));
+    /// When a series began, so that a reader can tell a new series from one that it had missed.
+    fn created(&mut self, head: &SeriesHead<'_>) {
+        if self.format == Format::OpenMetrics && head.start_unix_nano > 0 {
+            self.line(head.name, "_created", head.labels, "", &decimal(i128::from(head.start_unix_nano), 9));
         }
     }
 

@@ -1,4 +1,4 @@
-//! What a running service shows of itself to the admin room.
+//! What a running service tells the admin room about itself.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -9,14 +9,14 @@ use crate::red::Red;
 use crate::store::Store;
 use crate::telemetry::{LOST_POINTS, SENT_POINTS, Telemetry};
 
-/// What the start brings about in the end.
+/// What is there once the service has started.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) destinations: Vec<Destination>,
     pub(super) store: Option<Store>,
 }
 
-/// Whom health and status ask: nobody has anything to say before `opened` is set.
+/// What health and status ask. Destinations and store have nothing to say before `opened` is set.
 pub(super) fn sources(opened: Arc<OnceLock<Opened>>, red: Option<Arc<Red>>, telemetry: Telemetry) -> admin::Sources {
     let store = opened.clone();
     admin::Sources {
@@ -30,8 +30,8 @@ pub(super) fn sources(opened: Arc<OnceLock<Opened>>, red: Option<Arc<Red>>, tele
 }
 
 /// Points of measurements that arrived and that were lost, by destination.
-fn exported(telemetry: &Telemetry) -> Vec<admin::Exported> {
-    let mut all: BTreeMap<String, admin::Exported> = BTreeMap::new();
+fn exported(telemetry: &Telemetry) -> Vec<admin::ExportedPoints> {
+    let mut all: BTreeMap<String, admin::ExportedPoints> = BTreeMap::new();
     for sample in telemetry.samples() {
         let exporter = sample.labels.iter().find(|(name, _)| name == "exporter").map(|(_, exporter)| exporter.clone());
         let (Some(exporter), SENT_POINTS | LOST_POINTS) = (exporter, sample.name.as_str()) else { continue };
