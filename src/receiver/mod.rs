@@ -14,7 +14,7 @@
 //! 5-byte prefix and a message: the code that replaces it is smaller than the code that would work around it.
 //!
 //! **Memory.** Bodies are counted in the budget as they arrive. What is not counted, per connection: one HTTP/2 frame
-//! that is still arriving (`MAX_FRAME_BYTES`, 256 KiB), what was read ahead (`socket`, 16 KiB), and
+//! that is still arriving (`MAX_FRAME_BYTES`, 256 KiB), the buffer that is read into (`READ_AHEAD_BYTES`, 16 KiB), and
 //! `max_concurrent_streams` header lists of at most `MAX_HEADER_BYTES` (16 KiB). DATA that waits to be read is at most
 //! `CONNECTION_WINDOW_BYTES` (2 MiB); every stream is read as soon as it has data, so this only fills while the thread is
 //! busy. The number of connections is bounded by the process's limit of open files; when it is reached, accepting
@@ -35,7 +35,6 @@ mod health;
 mod inflate;
 mod reply;
 mod serve;
-mod socket;
 mod status;
 
 pub use serve::serve;
