@@ -1,3 +1,4 @@
 //! Where the fuzz targets in `fuzz/` come in. Not for anybody else: anything here may change without notice.
 
+pub use crate::receiver::fuzzing::read_body;
 pub use crate::store::fuzzing::{reencode_head, salvage};

@@ -30,6 +30,7 @@ mod connections;
 mod deadline;
 mod encoding;
 mod failures;
+pub(crate) mod fuzzing;
 mod grpc;
 mod health;
 mod inflate;
