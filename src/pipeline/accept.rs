@@ -54,7 +54,7 @@ pub struct Parts<'c> {
 }
 
 impl Parts<'_> {
-    /// A pipeline that takes everything and does nothing with it.
+    /// A pipeline that accepts everything and does nothing with it.
     pub fn bare(budget: Budget, telemetry: Telemetry) -> Self {
         Self { budget, chain: None, gateway: None, red: None, destinations: Vec::new(), telemetry }
     }
@@ -150,7 +150,7 @@ impl Pipeline {
     /// Ready when no request is open: after [`drain`](Self::drain), when the last one has been committed or refused.
     pub async fn idle(&self) {
         loop {
-            // Made before the look, so that an end between the two is not missed.
+            // Created before the check, so that an end between the two is not missed.
             let ended = self.0.ended.notified();
             if self.0.open.load(Ordering::SeqCst) == 0 {
                 return;
@@ -169,7 +169,7 @@ impl Pipeline {
     /// rejected.
     pub async fn accept(&self, signal: Signal, body: Bytes, deadline: Option<Instant>) -> Result<(), Refusal> {
         let inner = &*self.0;
-        // Counted before the look: whoever drains sees this request, or this request sees the drain.
+        // Counted before it looks: either the drain sees this request, or this request sees the drain.
         let _open = OpenRequest::new(inner);
         if inner.draining.load(Ordering::SeqCst) {
             return Err(Refusal::shutting_down());
@@ -207,7 +207,7 @@ impl Pipeline {
 }
 
 impl Inner {
-    /// Everything that can be done without waiting.
+    /// Everything that can be done without waiting: walk, settle, edit.
     fn prepare(
         &self,
         signal: Signal,

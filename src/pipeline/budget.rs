@@ -1,11 +1,11 @@
-//! The memory budget: all request bodies in hand together.
+//! The memory budget that all open requests share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
-/// Counts the bytes of every body in hand. Cloning shares the budget.
+/// Counts the bytes that open requests hold. Cloning shares the budget.
 #[derive(Clone, Debug)]
 pub struct Budget(Arc<Inner>);
 
@@ -21,18 +21,18 @@ impl Budget {
         Self(Arc::new(Inner { limit, used: AtomicUsize::new(0) }))
     }
 
-    /// Takes `bytes` out of the budget until the reservation is dropped; `None` when there is not enough left. Never waits.
+    /// Takes `bytes` out of the budget until the reservation is dropped; `None` when not enough is left. Never waits.
     pub fn try_reserve(&self, bytes: usize) -> Option<Reservation> {
         let mut reservation = Reservation { budget: self.clone(), bytes: 0 };
         reservation.try_grow(bytes).then_some(reservation)
     }
 
-    /// Bytes taken now.
+    /// Bytes that are taken now.
     pub fn used(&self) -> usize {
         self.0.used.load(Ordering::Relaxed)
     }
 
-    /// Bytes there are.
+    /// Bytes that the budget has in all.
     pub fn limit(&self) -> usize {
         self.0.limit
     }
@@ -46,7 +46,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Takes `more` bytes as well; `false`, and nothing taken, when there is not enough left.
+    /// Takes `more` bytes as well; `false`, and nothing is taken, when not enough is left.
     #[must_use]
     pub fn try_grow(&mut self, more: usize) -> bool {
         let limit = self.budget.0.limit;
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_held_by_a_body_comes_back_with_its_last_clone() {
+    fn the_reservation_of_a_body_ends_with_its_last_clone() {
         let budget = Budget::new(10);
         let body = budget.try_reserve(8).expect("8 of 10").attach(Bytes::from_static(b"12345678"));
         assert!(budget.try_reserve(3).is_none());

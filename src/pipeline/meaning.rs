@@ -1,12 +1,12 @@
-//! What an attribute key of a span means here, in the sixteen bits that the walk remembers for us: the fact that it is, the
-//! rank that it has among the keys of chains, and whether it is the key of our own tag.
+//! What the key of a span's attribute means to a pipeline, in the sixteen bits that the walk remembers for it: which fact it
+//! is, its rank among the keys of chains, and whether it is the key of our own tag.
 
 use crate::gateway::FactKey;
 use crate::otlp::Meaning;
 
-/// Bits 0 to 7: the number of the fact and one more.
+/// Bits 0 to 7: the number of the fact plus one; 0 is none.
 const FACT: u16 = 0xff;
-/// Bits 8 to 14: the rank and one more; there are no more than 64.
+/// Bits 8 to 14: the rank plus one; 0 is none. There are no more than 64 ranks.
 const RANK_SHIFT: u32 = 8;
 const RANK: u16 = 0x7f;
 const TAG: u16 = 1 << 15;
@@ -18,13 +18,13 @@ pub(super) fn of(fact: Option<FactKey>, rank: Option<u8>, is_tag: bool) -> Meani
     Meaning(fact | rank << RANK_SHIFT | if is_tag { TAG } else { 0 })
 }
 
-/// The fact that the key is.
+/// Which fact the key is.
 #[inline(always)]
 pub(super) fn fact(meaning: Meaning) -> Option<FactKey> {
     ((meaning.0 & FACT) as u8).checked_sub(1).and_then(FactKey::numbered)
 }
 
-/// The rank of the key among those of chains.
+/// The rank of the key among the keys of chains.
 #[inline(always)]
 pub(super) fn rank(meaning: Meaning) -> Option<u8> {
     ((meaning.0 >> RANK_SHIFT & RANK) as u8).checked_sub(1)
@@ -40,7 +40,7 @@ pub(super) fn is_tag(meaning: Meaning) -> bool {
 mod tests {
     use super::*;
 
-    /// Whatever a key means comes back, and nothing else.
+    /// Every combination of meanings survives being packed.
     #[test]
     fn meanings_come_back() {
         let facts = (0..32).map(FactKey::numbered).chain([None]);

@@ -11,7 +11,7 @@ pub enum Refusal {
     /// The bytes are not a valid request: the client must not send them again. gRPC INVALID_ARGUMENT.
     #[error("malformed request: {0}")]
     Malformed(#[from] WireError),
-    /// A destination refuses the data and always will. Answered with the destination's own code.
+    /// A destination refuses the data for good. Answered with the destination's own code.
     #[error("{message}")]
     Rejected {
         /// The destination's code.
@@ -19,29 +19,29 @@ pub enum Refusal {
         /// What to tell the client.
         message: String,
     },
-    /// Not now: the client should come again. gRPC UNAVAILABLE with RetryInfo.
+    /// Not now: the client should send the request again later. gRPC UNAVAILABLE with RetryInfo.
     #[error("{why}")]
     Unavailable {
-        /// What stands in the way.
+        /// What is in the way.
         why: String,
-        /// When to come again.
+        /// How long the client should wait before it sends again.
         retry_after: Duration,
     },
 }
 
 impl Refusal {
-    /// chainspan is going down; whoever takes its place will take the request.
+    /// chainspan is shutting down; another instance, or the next process, will take the request.
     pub(super) fn shutting_down() -> Self {
-        Self::come_again("chainspan is shutting down")
+        Self::unavailable("chainspan is shutting down")
     }
 
     /// The memory budget is used up.
     pub(super) fn out_of_memory() -> Self {
-        Self::come_again("the memory budget for requests in hand is used up (receivers.otlp.memory_limit_mib)")
+        Self::unavailable("the memory budget for open requests is used up (receivers.otlp.memory_limit_mib)")
     }
 
-    /// UNAVAILABLE with a pause of 1 to 5 s, at random so that clients do not come back all at once.
-    fn come_again(why: impl Into<String>) -> Self {
+    /// UNAVAILABLE with a random pause of 1 to 5 s, so that clients do not return all at once.
+    fn unavailable(why: impl Into<String>) -> Self {
         Self::Unavailable { why: why.into(), retry_after: Duration::from_millis(fastrand::u64(1_000..=5_000)) }
     }
 }
@@ -51,7 +51,7 @@ impl From<Undelivered> for Refusal {
         match undelivered {
             Undelivered::Rejected { code, .. } => Self::Rejected { code, message: undelivered.to_string() },
             Undelivered::Full { retry_after, .. } => Self::Unavailable { why: undelivered.to_string(), retry_after },
-            Undelivered::Timeout { .. } | Undelivered::Ambiguous { .. } => Self::come_again(undelivered.to_string()),
+            Undelivered::Timeout { .. } | Undelivered::Ambiguous { .. } => Self::unavailable(undelivered.to_string()),
             Undelivered::Closed => Self::shutting_down(),
         }
     }

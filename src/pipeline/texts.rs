@@ -1,5 +1,5 @@
-//! The gateways' own words that become attributes of a gauge or a call: cut to a length, and remembered so that the same words cost no
-//! memory of their own.
+//! Texts of the gateways that become attributes of a gauge or a call: cut to a length, and remembered by each thread, so
+//! that the same text takes no memory of its own.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -8,19 +8,19 @@ use hashbrown::HashSet;
 
 use crate::otlp::Value;
 
-/// The longest text that is kept, in bytes; what is longer is cut.
-const LONGEST: usize = 128;
+/// The longest text that is kept, in bytes; longer ones are cut.
+const TEXT_BYTES: usize = 128;
 
-/// Texts that a thread remembers: signers, targets and instances are few.
-const KEPT: usize = 256;
+/// Texts that a thread remembers before it forgets them all: signers, targets and instances are few.
+const MAX_REMEMBERED: usize = 256;
 
 thread_local! {
     static TEXTS: RefCell<HashSet<Arc<str>>> = RefCell::default();
 }
 
-/// The text, valid and not too long.
+/// The text as far as it is valid UTF-8, and not too long.
 pub(super) fn intern(text: &[u8]) -> Arc<str> {
-    let cut = &text[..text.len().min(LONGEST)];
+    let cut = &text[..text.len().min(TEXT_BYTES)];
     let text = match std::str::from_utf8(cut) {
         Ok(text) => text,
         // Cut within a character, or not valid from there on.
@@ -30,7 +30,7 @@ pub(super) fn intern(text: &[u8]) -> Arc<str> {
         if let Some(known) = texts.get(text) {
             return known.clone();
         }
-        if texts.len() == KEPT {
+        if texts.len() == MAX_REMEMBERED {
             texts.clear();
         }
         let new: Arc<str> = text.into();
@@ -39,7 +39,7 @@ pub(super) fn intern(text: &[u8]) -> Arc<str> {
     })
 }
 
-/// An attribute of a resource that becomes a text once a span needs it.
+/// An attribute of a resource that is interned when the first span needs it.
 pub(super) enum Lazy<'a> {
     Of(Value<'a>),
     Interned(Arc<str>),
@@ -52,7 +52,7 @@ impl Default for Lazy<'_> {
 }
 
 impl Lazy<'_> {
-    /// The text; empty if it is none.
+    /// The text; empty if the value is not a text.
     pub(super) fn interned(&mut self) -> Arc<str> {
         let text = match self {
             Self::Interned(text) => return text.clone(),
@@ -68,7 +68,7 @@ impl Lazy<'_> {
 mod tests {
     use super::*;
 
-    /// Long words are cut between characters, what is no text ends where it stops being one, and the same words are one.
+    /// Long texts are cut between characters, invalid ones where they become invalid, and equal ones share their memory.
     #[test]
     fn texts_are_cut_and_remembered() {
         assert_eq!(&*intern("é".repeat(100).as_bytes()), "é".repeat(64));
@@ -76,6 +76,6 @@ mod tests {
         assert_eq!(&*intern(b"ab\xffcd"), "ab");
         assert!(Arc::ptr_eq(&intern(b"signer-1"), &intern(b"signer-1")));
         (0..10_000).for_each(|invented| drop(intern(format!("invented-{invented}").as_bytes())));
-        assert!(TEXTS.with_borrow(HashSet::len) <= KEPT);
+        assert!(TEXTS.with_borrow(HashSet::len) <= MAX_REMEMBERED);
     }
 }

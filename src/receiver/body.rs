@@ -1,10 +1,10 @@
 //! One length-prefixed message out of an HTTP/2 body: `compressed flag (1 byte) | length (4 bytes, big endian) | message`
 //! (gRPC over HTTP/2, `Length-Prefixed-Message`).
 //!
-//! Memory is taken as bytes arrive, never because a client announced them: whoever announces 64 MiB and sends nothing
-//! holds nothing. A message that came whole in one DATA frame stays where HTTP/2 put it; any other is gathered into one
-//! buffer that grows with what has arrived. A body must keep moving ([`IDLE_TIMEOUT`]) and must end in time ([`TOTAL_TIMEOUT`], or the
-//! client's own deadline), so nothing is held for ever.
+//! Memory is taken as bytes arrive, never because a client announced them: a client that announces 64 MiB and sends
+//! nothing holds nothing. A message that came whole in one DATA frame stays where HTTP/2 put it; any other is gathered into
+//! one buffer that grows with what has arrived. A body must keep moving ([`IDLE_TIMEOUT`]) and must end in time
+//! ([`TOTAL_TIMEOUT`], or the client's own deadline), so nothing is held for ever.
 
 use std::time::Duration;
 
@@ -17,16 +17,16 @@ use super::buffer::MessageBuffer;
 use super::status::RequestError;
 use crate::pipeline::{Budget, Reservation};
 
-/// Longest pause between two pieces of a body.
+/// Longest pause between two frames of a body; then the request ends with DEADLINE_EXCEEDED.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest time from a body's beginning to its end: 64 MiB at 5 Mbit/s.
+/// Longest time from the beginning of a body to its end, likewise: 64 MiB at 5 Mbit/s.
 pub(super) const TOTAL_TIMEOUT: Duration = Duration::from_secs(120);
-/// Size in bytes up to which a message is copied even when they came whole. HTTP/2 reads into blocks that neighbouring frames
+/// Size in bytes up to which a message is copied even when it came whole. HTTP/2 reads into blocks that neighbouring frames
 /// share; a few hundred bytes waiting for a destination must not keep such a block alive. The copy costs less than 1 µs.
 const COPY_UP_TO: usize = 16 * 1024;
 const PREFIX: usize = 5;
 
-/// A message as it was framed. The budget it takes is given back when the last clone of `bytes` is dropped.
+/// A message as it was framed. Its share of the budget is given back when the last clone of `bytes` is dropped.
 #[derive(Debug)]
 pub(super) struct FramedMessage {
     /// The prefix's compressed flag.
@@ -41,7 +41,7 @@ pub(super) struct BodyLimits<'a> {
     pub(super) max_message_bytes: usize,
     /// Where its memory comes from.
     pub(super) budget: &'a Budget,
-    /// Longest pause between two pieces.
+    /// Longest pause between two frames.
     pub(super) idle: Duration,
     /// When the body must have ended.
     pub(super) until: Instant,
@@ -81,7 +81,7 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
-    /// The next piece that holds bytes; `None` at the end. Trailers of a request mean nothing in gRPC and are skipped.
+    /// The next frame that holds bytes; `None` at the end. Trailers of a request mean nothing in gRPC and are skipped.
     async fn next(&mut self) -> Result<Option<Bytes>, RequestError> {
         loop {
             if self.body.is_end_stream() {
@@ -102,7 +102,7 @@ where
         }
     }
 
-    /// The prefix, and what came behind it in the same piece.
+    /// The prefix, and what followed it in the same frame.
     async fn prefix(&mut self) -> Result<([u8; PREFIX], Bytes), RequestError> {
         let mut prefix = [0; PREFIX];
         let mut have = 0;
@@ -151,7 +151,7 @@ where
         }
     }
 
-    /// Nothing may follow.
+    /// Makes sure that nothing follows.
     async fn end(&mut self) -> Result<(), RequestError> {
         match self.next().await? {
             None => Ok(()),

@@ -1,4 +1,4 @@
-//! Connections: accepted, served over HTTP/2, and at the end told to go.
+//! Connections over HTTP/2, until they are told to go.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -56,7 +56,8 @@ pub(super) async fn serve(
             let service = service.clone();
             async move { Ok::<_, Infallible>(service.answer(request).await) }
         });
-        let connection = http.serve_connection(TokioIo::new(BufReader::with_capacity(READ_AHEAD_BYTES, stream)), service);
+        let connection =
+            http.serve_connection(TokioIo::new(BufReader::with_capacity(READ_AHEAD_BYTES, stream)), service);
         async move {
             let mut connection = pin!(connection);
             let ended = tokio::select! {

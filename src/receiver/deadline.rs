@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-/// The largest part of the client's time that is kept for the way back.
+/// The largest part of the client's time that is kept for the answer to travel.
 const MAX_MARGIN: Duration = Duration::from_millis(500);
 
-/// Reads a `grpc-timeout` value: at most 8 digits and a unit (`H`, `M`, `S`, `m`, `u`, `n`). `None` when it is not one: a
-/// request is not refused for it.
+/// Reads a `grpc-timeout` value: at most 8 digits and a unit (`H`, `M`, `S`, `m`, `u`, `n`). `None` when it is none of
+/// these: a request is not refused for that.
 pub(super) fn parse(value: &[u8]) -> Option<Duration> {
     let (unit, digits) = value.split_last()?;
     if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
@@ -24,8 +24,8 @@ pub(super) fn parse(value: &[u8]) -> Option<Duration> {
     }
 }
 
-/// How long we may work on a request whose client waits for `timeout`: less by a tenth (500 ms at the most), so that our
-/// answer, which says when to come again, is there before the client gives up without one.
+/// How long we may work on a request whose client waits for `timeout`: a tenth less (500 ms at the most), so that our
+/// answer, which says when to send again, arrives before the client gives up.
 pub(super) fn within(timeout: Duration) -> Duration {
     timeout - (timeout / 10).min(MAX_MARGIN)
 }

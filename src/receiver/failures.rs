@@ -1,4 +1,4 @@
-//! How many requests were not answered OK.
+//! Counts the requests that were not answered OK.
 
 use metrics::Counter;
 use tonic::Code;

@@ -1,5 +1,5 @@
-//! `grpc.health.v1.Health`: says what the admin room has found out, for the server as a whole (service `""`) and for each
-//! OTLP service.
+//! `grpc.health.v1.Health`: passes on the readiness that the admin room has found, for the server as a whole (service `""`)
+//! and for each OTLP service.
 //!
 //! `Check` and `Watch` are answered from two registers. A watch lasts as long as its client likes, and a server that
 //! drains waits for every stream: so when the drain begins, the watchers are told NOT_SERVING and their register is
@@ -21,7 +21,7 @@ use crate::delivery::Signal;
 
 pub(super) const CHECK: &str = "/grpc.health.v1.Health/Check";
 pub(super) const WATCH: &str = "/grpc.health.v1.Health/Watch";
-/// A request names one service.
+/// Longest health request: it names one service.
 const MAX_REQUEST_BYTES: usize = 4 * 1024;
 
 /// Answers health requests.
@@ -102,7 +102,7 @@ impl Reporter {
     }
 }
 
-/// The names under which health can be asked for: the whole server, and each gRPC service.
+/// The services whose health can be asked for: the whole server, and each gRPC service.
 fn services() -> impl Iterator<Item = &'static str> {
     let of_signal = |signal: Signal| signal.grpc_path().trim_start_matches('/').split('/').next().unwrap_or_default();
     std::iter::once("").chain(Signal::ALL.map(of_signal))

@@ -1,13 +1,13 @@
-//! Decompression that cannot be made to take more memory than it was allowed.
+//! Decompression that cannot be made to take more memory than it is allowed.
 //!
 //! The output grows in steps. Each step is taken out of the memory budget before it is allocated, and none goes beyond
 //! the largest request; what a compressed message says of its own size only sizes the first step. A zstd window is
 //! limited to [`ZSTD_WINDOW_LOG`], and counted as the output fills it. A single request may therefore hold, at its worst,
 //! its compressed size + `max_request_bytes` + 8 MiB, all of it counted.
 //!
-//! Inflating is work for a processor: 64 MiB take a fifth of a second. Between two steps the task yields, so that other
-//! requests of the worker go on, the client's going away ends the work, and no thread changes hands for the usual request,
-//! which inflates in one or two steps. Only for more than [`BLOCKING_ABOVE`] compressed bytes does the work move to the
+//! Inflating takes processor time: a fifth of a second for 64 MiB. Between two steps the task yields, so that other requests
+//! go on, and the work ends when its client goes away. The usual request inflates in one or two steps and stays on its
+//! thread. Only for more than [`BLOCKING_ABOVE_BYTES`] compressed bytes does the work move to the
 //! blocking pool: there a single step may read much and give little (a run of empty gzip members).
 
 use std::io::{self, Read};
@@ -21,14 +21,14 @@ use super::status::RequestError;
 use crate::pipeline::{Budget, Reservation};
 
 /// Output between two yields, and the least growth of the output buffer: about half a millisecond of work.
-const STEP: usize = 256 * 1024;
-/// Compressed bytes above which the work moves to the blocking pool.
-const BLOCKING_ABOVE: usize = 1024 * 1024;
+const STEP_BYTES: usize = 256 * 1024;
+/// Compressed size above which the work moves to the blocking pool.
+const BLOCKING_ABOVE_BYTES: usize = 1024 * 1024;
 /// Largest zstd window, as a power of two: 8 MiB, which RFC 8878 asks every decoder to support, and which every level
 /// up to 19 stays within.
 const ZSTD_WINDOW_LOG: u32 = 23;
-/// The first buffer is at most so many times the compressed size: telemetry compresses 5 to 15 times.
-const FIRST_GUESS_RATIO: usize = 16;
+/// Size of the first buffer, at most, in multiples of the compressed size: telemetry compresses 5 to 15 times.
+const MAX_FIRST_RATIO: usize = 16;
 
 /// Inflates `compressed` to at most `limit` bytes. What it takes comes out of `budget` and stays taken for as long as the
 /// result lives; `compressed` gives back its own share when it is dropped at the end.
@@ -38,7 +38,7 @@ pub(super) async fn inflate(
     limit: usize,
     budget: &Budget,
 ) -> Result<Bytes, RequestError> {
-    let blocking = compressed.len() > BLOCKING_ABOVE;
+    let blocking = compressed.len() > BLOCKING_ABOVE_BYTES;
     let Some(mut inflation) = Inflation::new(encoding, compressed.clone(), limit, budget)? else {
         return Ok(compressed);
     };
@@ -95,7 +95,7 @@ impl Inflation {
         };
         let reservation = budget.try_reserve(tables).ok_or_else(full)?;
         let first =
-            claimed.unwrap_or(STEP).min(compressed.len().saturating_mul(FIRST_GUESS_RATIO)).clamp(1, limit.max(1));
+            claimed.unwrap_or(STEP_BYTES).min(compressed.len().saturating_mul(MAX_FIRST_RATIO)).clamp(1, limit.max(1));
         let decoder = match encoding {
             Encoding::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(compressed.reader()).map_err(corrupt)?;
@@ -110,10 +110,10 @@ impl Inflation {
         Ok(Some(inflation))
     }
 
-    /// Adds up to [`STEP`] bytes; true when all is done.
+    /// Adds up to [`STEP_BYTES`] bytes; true when all is done.
     fn step(&mut self) -> Result<bool, RequestError> {
         if self.filled == self.out.len() {
-            // Before the buffer grows: is there anything more at all? Mostly the claimed size was exact.
+            // Before the buffer grows: is there anything more at all? The claimed size is exact most of the time.
             let mut probe = [0u8; 1];
             if self.read(|decoder, _| decoder.read(&mut probe))? == 0 {
                 return Ok(true);
@@ -121,11 +121,13 @@ impl Inflation {
             if self.filled == self.limit {
                 return Err(RequestError::InflatesTooLarge { limit: self.limit });
             }
-            self.grow_to(self.out.len().saturating_mul(2).max(self.out.len().saturating_add(STEP)).min(self.limit))?;
+            self.grow_to(
+                self.out.len().saturating_mul(2).max(self.out.len().saturating_add(STEP_BYTES)).min(self.limit),
+            )?;
             self.out[self.filled] = probe[0];
             self.filled += 1;
         }
-        let (from, to) = (self.filled, self.out.len().min(self.filled + STEP));
+        let (from, to) = (self.filled, self.out.len().min(self.filled + STEP_BYTES));
         let read = self.read(|decoder, out| decoder.read(&mut out[from..to]))?;
         self.filled += read;
         Ok(read == 0 && from < to)
@@ -163,12 +165,12 @@ impl Inflation {
     }
 }
 
-/// What the last four bytes of a gzip member say: the size, modulo 2^32. Not to be trusted.
+/// What the last four bytes of a gzip member claim: the size, modulo 2^32. Not to be trusted.
 fn gzip_claim(compressed: &[u8]) -> Option<usize> {
     compressed.last_chunk::<4>().map(|claim| u32::from_le_bytes(*claim) as usize)
 }
 
-/// What a zstd frame header says of its content. Not to be trusted.
+/// What a zstd frame header claims of its content. Not to be trusted.
 fn zstd_claim(compressed: &[u8]) -> Option<usize> {
     let claim = zstd::zstd_safe::get_frame_content_size(compressed).ok().flatten()?;
     usize::try_from(claim).ok()
@@ -229,7 +231,7 @@ mod tests {
             prop_assert_eq!(budget.used(), 0);
         }
 
-        /// Damaged and invented bytes: never a panic, never more than the limit, nothing kept.
+        /// Damaged and invented bytes: never a panic, never more than the limit, and the budget is whole again.
         #[test]
         fn damage_does_no_harm(
             content in content(),

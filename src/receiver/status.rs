@@ -1,5 +1,5 @@
-//! The one table of what a client is answered: every way in which a request can fail, with its gRPC code, its text, and
-//! whether the client is told when to send it again (`docs/delivery.md` section 2, OTLP 1.11).
+//! The one table of answers: every way in which a request can fail, with its gRPC code, its text, and whether the client is
+//! told when to send it again (`docs/delivery.md` section 2, OTLP 1.11).
 //!
 //! How a code is chosen: what is wrong with gRPC's own framing is INTERNAL, as gRPC's `statuscodes.md` asks; what is wrong
 //! with what the frame holds is INVALID_ARGUMENT, because an OTLP client must not send the same bytes again. gRPC calls a
@@ -55,14 +55,14 @@ pub(super) enum RequestError {
     LateBody,
     #[error("the client cancelled the request: {0}")]
     Cancelled(String),
-    #[error("the request could not be inflated")]
+    #[error("the request was not inflated before chainspan ended; send to another instance, or again later")]
     InflateAborted,
     #[error(transparent)]
     Refused(#[from] Refusal),
 }
 
 impl RequestError {
-    /// The gRPC status code. A code's reason is in the module's text.
+    /// The gRPC status code. The module's documentation says how it is chosen.
     pub(super) fn code(&self) -> Code {
         match self {
             RequestError::UnknownMethod(_) | RequestError::UnknownEncoding(_) => Code::Unimplemented,
@@ -77,7 +77,7 @@ impl RequestError {
             | RequestError::NoEncoding => Code::Internal,
             RequestError::SlowBody(_) | RequestError::LateBody => Code::DeadlineExceeded,
             RequestError::Cancelled(_) => Code::Cancelled,
-            // A thread of the runtime ended early: that happens when the process ends.
+            // The runtime gave the thread up, which happens when the process ends.
             RequestError::InflateAborted => Code::Unavailable,
             RequestError::Refused(Refusal::Malformed(_)) => Code::InvalidArgument,
             // OK would tell the client that the data is safe.

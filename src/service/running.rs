@@ -13,7 +13,6 @@ use super::listen::{bind, bind_if};
 use super::measuring::red_settings;
 use super::sources::{Opened, sources};
 use super::windows::WindowPush;
-
 use crate::admin::{self, AdminError, Lifecycle, Phase};
 use crate::clock::unix_nano;
 use crate::config::{self, Config};
