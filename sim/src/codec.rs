@@ -1,12 +1,12 @@
-//! A gRPC codec that leaves messages as bytes, so that a request is encoded once and sent as it is.
+//! A gRPC codec that passes messages through as bytes, so that a request is encoded once and sent as it is.
 
 use bytes::{Buf, BufMut, Bytes};
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-/// Bytes in, bytes out.
+/// Passes bytes through in both directions.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Raw;
+pub(crate) struct Raw;
 
 impl Codec for Raw {
     type Encode = Bytes;

@@ -1,8 +1,7 @@
 //! The words of the span convention, written down a second time.
 //!
-//! The simulator must not ask the code under test what a span means: these tables are copied by hand from the
-//! specification, so that a slip in `gateway` shows itself as a difference instead of agreeing with itself. Nothing here
-//! may import `gateway`, `chain` or `red`.
+//! The simulator must not ask the code under test what a span means: these tables are copied by hand from
+//! `docs/span-convention.md`, so that a slip in the product shows as a difference instead of agreeing with itself.
 
 /// Attribute keys that may carry a chain id, in the order in which they win.
 pub const CHAIN_KEYS: [&str; 8] = [
@@ -16,11 +15,11 @@ pub const CHAIN_KEYS: [&str; 8] = [
     "newton.chain_id",
 ];
 
-/// Spellings that are no chain id: a reader must fall to the next source.
+/// Texts that are not chain ids: a reader must go on to the next source.
 pub const INVALID_CHAIN_TEXTS: [&str; 8] =
     ["aa36a7", "", "0x", "-1", "eip155:", "solana:101", "1.5", "9223372036854775772"];
 
-/// The span names that stand for each operation (operation, names).
+/// Each operation with the span names that mean it.
 pub const OPERATION_NAMES: [(&str, &[&str]); 5] = [
     ("task", &["process task", "process_task", "create_task", "handle_task"]),
     (
@@ -46,7 +45,7 @@ pub fn names_of(operation: &str) -> &'static [&'static str] {
     OPERATION_NAMES.iter().find(|(name, _)| *name == operation).map_or(&[], |(_, names)| names)
 }
 
-/// Spans that are forwarded and never counted as operations.
+/// Names of spans that are forwarded and never counted as operations.
 pub const LIBRARY_NAMES: [&str; 6] = [
     "handle_new_signature",
     "verify_signature",
@@ -71,7 +70,7 @@ const fn row(reason: &'static str, class: &'static str, texts: &'static [&'stati
     ReasonRow { reason, class, texts }
 }
 
-/// What no table knows.
+/// The reason of a failure that no table knows.
 pub const OTHER: &str = "_OTHER";
 
 /// Why a quorum fails. `task_expired` is refined by the signed stake ratio where one is known.
@@ -185,13 +184,13 @@ pub const TX: [ReasonRow; 20] = [
     row("circuit_open", "", &[]),
 ];
 
-/// What looks like a failed transaction and is a success (`duplicate`).
+/// Looks like a failed transaction, and is a success (`duplicate`).
 pub const TX_DUPLICATE: [ReasonRow; 2] = [
     row("already_known", "", &["already known", "known transaction"]),
     row("duplicate_onchain", "", &["TaskAlreadyExists", "TaskAlreadyResponded"]),
 ];
 
-/// Error texts that no table knows; the second one must not be taken for `known transaction`.
+/// Error texts that no table knows; the second one must not be mistaken for `known transaction`.
 pub const UNKNOWN_TEXTS: [&str; 3] = ["the flux came loose", "unknown transaction", "E4711"];
 
 /// A webhook status class, and the HTTP status codes that mean it (none: known by name only).

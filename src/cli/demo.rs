@@ -16,7 +16,7 @@ use crate::config::{
     self, ChainInfo, Compression, Config, Destination, LogEncoding, LogLevel, Logs, Receiver, Retry, Role, Signals,
 };
 use crate::service::Service;
-use chainspan_sim::{self as sim, Agent, Chain, Client, Fleet, Patience, Plan, Progress, Truth, spec};
+use chainspan_sim::{self as sim, Agent, Chain, Client, Fleet, LoadPlan, Progress, RetryLimits, Truth, spec};
 
 mod screen;
 mod tally;
@@ -26,7 +26,7 @@ use screen::{Moment, Screen};
 use tally::Tallies;
 use workplace::Workplace;
 
-/// The chains of the demo; with [`Chain::cast`] each has another kind of trouble.
+/// The chains of the demo; with [`Chain::with_profiles`] each has another kind of problem.
 pub(super) const DEMO_CHAINS: [u64; 6] = [1, 8_453, 42_161, 10, 137, 11_155_111];
 
 const NAMESPACE: &str = "avs.gateway";
@@ -103,16 +103,19 @@ async fn run(args: &DemoArgs) -> anyhow::Result<bool> {
         ],
     );
 
-    let gateways = sim::gateways(GATEWAYS, &Chain::cast(&DEMO_CHAINS), args.seed);
+    let gateways = sim::gateways(GATEWAYS, &Chain::with_profiles(&DEMO_CHAINS), args.seed);
     let fleet = Fleet::start(gateways, SPANS_PER_REQUEST).context("cannot start the gateways")?;
-    let client = Arc::new(Client::new(&grpc.to_string(), GATEWAYS, Patience::default())?);
-    let plan =
-        Plan { rate: Some(args.rate as f64), duration: Duration::from_secs(args.seconds), in_flight: 16 * GATEWAYS };
+    let client = Arc::new(Client::new(&grpc.to_string(), GATEWAYS, RetryLimits::default())?);
+    let plan = LoadPlan {
+        rate: Some(args.rate as f64),
+        duration: Duration::from_secs(args.seconds),
+        in_flight: 16 * GATEWAYS,
+    };
     let progress = Arc::new(Progress::new(Truth::new()));
     let drive = tokio::spawn(sim::drive(fleet, client, plan, Arc::clone(&progress)));
     watch(drive, &progress, metrics, args.seconds, &mut screen).await?;
 
-    let page = sim::get(metrics, "/metrics").await?;
+    let page = sim::http_get(metrics, "/metrics").await?;
     // The last windows are sent at the end.
     service.shut_down().await.context("chainspan did not stop well")?;
     let good = judge(&screen, &progress, agent.as_ref(), &page)?;
@@ -138,7 +141,7 @@ async fn watch(
         tokio::select! {
             ended = &mut drive => return ended.context("the gateways broke off"),
             _ = tick.tick() => {
-                let page = sim::get(metrics, "/metrics").await?;
+                let page = sim::http_get(metrics, "/metrics").await?;
                 let now = tally::of_scrape(&sim::parse_exposition(&page)?, PREFIX);
                 let spans = progress.acknowledged();
                 let apart = drawn.elapsed().as_secs_f64();
@@ -162,28 +165,29 @@ fn judge(screen: &Screen, progress: &Progress, agent: Option<&Agent>, page: &str
     let measured = tally::of_scrape(&sim::parse_exposition(page)?, PREFIX);
     let (truth, differences, delivery, windows, spans) = progress.with_truth(|truth| {
         let delivery = agent.map(|agent| agent.verify(truth));
-        let windows = agent
-            .map(|agent| sim::check_windows(&agent.metrics(), truth, NAMESPACE, sim::MEASURED, sim::Scope::Totals));
+        let windows = agent.map(|agent| {
+            sim::check_windows(&agent.metrics(), truth, NAMESPACE, sim::MEASURED, sim::WindowScope::Totals)
+        });
         (tally::of_truth(truth), truth.compare(page, NAMESPACE), delivery, windows, truth.spans())
     });
     screen.side_by_side(&truth, &measured);
-    let mut troubles: Vec<String> = differences?.iter().map(ToString::to_string).collect();
+    let mut problems: Vec<String> = differences?.iter().map(ToString::to_string).collect();
     if let Some(delivery) = &delivery {
-        troubles.extend(screen::delivery_troubles(delivery));
+        problems.extend(screen::delivery_problems(delivery));
     }
     if let Some(windows) = windows {
-        troubles.extend(windows.troubles.into_iter().map(|trouble| format!("measurements at the agent: {trouble}")));
+        problems.extend(windows.problems.into_iter().map(|problem| format!("measurements at the agent: {problem}")));
     }
     if report.ambiguous > 0 {
-        troubles
+        problems
             .push(format!("{} spans got no certain answer: nobody can compare them", format::count(report.ambiguous)));
     }
     if spans == 0 {
-        let why = report.last_trouble.as_deref().unwrap_or("nothing was sent");
-        troubles.push(format!("no span was acknowledged: {why}"));
+        let why = report.last_error.as_deref().unwrap_or("nothing was sent");
+        problems.push(format!("no span was acknowledged: {why}"));
     }
     let spans = format::count(spans);
-    let good = troubles.is_empty();
+    let good = problems.is_empty();
     let verdict = match (good, &delivery) {
         (true, Some(_)) => {
             format!("every one of {spans} spans: tagged, delivered, counted — measurement equals ground truth")
@@ -191,10 +195,10 @@ fn judge(screen: &Screen, progress: &Progress, agent: Option<&Agent>, page: &str
         (true, None) => format!("every one of {spans} spans: acknowledged, counted — measurement equals ground truth"),
         (false, _) => format!("{spans} spans acknowledged: measurement and ground truth differ"),
     };
-    screen.verdict(good, &verdict, &troubles);
+    screen.verdict(good, &verdict, &problems);
     if report.refused > 0 {
         let refused = format::count(report.refused);
-        eprintln!("{refused} spans were refused and count nowhere: {}", report.last_trouble.unwrap_or_default());
+        eprintln!("{refused} spans were refused and count nowhere: {}", report.last_error.unwrap_or_default());
     }
     Ok(good)
 }

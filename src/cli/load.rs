@@ -10,7 +10,7 @@ use anyhow::Context;
 
 use super::demo::DEMO_CHAINS;
 use super::format;
-use chainspan_sim::{self as sim, Chain, Client, Fleet, Patience, Plan, Progress, Report, Truth};
+use chainspan_sim::{self as sim, Chain, Client, Fleet, LoadPlan, LoadReport, Progress, RetryLimits, Truth};
 
 /// Send simulated gateway spans to any OTLP gRPC endpoint at a steady rate
 #[derive(Clone, Debug, clap::Args)]
@@ -54,15 +54,16 @@ pub struct LoadArgs {
 const IN_FLIGHT: u64 = 16;
 
 /// About as patient as an SDK with its default export timeout, so that a run ends soon after its last request.
-const PATIENCE: Patience = Patience { attempt: Duration::from_secs(10), batch: Duration::from_secs(15) };
+const PATIENCE: RetryLimits =
+    RetryLimits { attempt_timeout: Duration::from_secs(10), max_elapsed_time: Duration::from_secs(15) };
 
 /// Runs the command.
 pub fn load(args: LoadArgs) -> anyhow::Result<ExitCode> {
     let mut chains = args.chains.clone();
     chains.sort_unstable();
     chains.dedup();
-    let gateways = sim::gateways(args.gateways as usize, &Chain::cast(&chains), args.seed);
-    let plan = Plan {
+    let gateways = sim::gateways(args.gateways as usize, &Chain::with_profiles(&chains), args.seed);
+    let plan = LoadPlan {
         rate: (args.rate > 0).then_some(args.rate as f64),
         duration: Duration::from_secs(args.seconds),
         in_flight: (args.connections * IN_FLIGHT) as usize,
@@ -117,7 +118,7 @@ async fn watch(run: tokio::task::JoinHandle<()>, progress: &Progress, begun: Ins
     }
 }
 
-fn print_summary(args: &LoadArgs, report: &Report, took: Duration) -> std::io::Result<()> {
+fn print_summary(args: &LoadArgs, report: &LoadReport, took: Duration) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     let per_second = report.sent as f64 / took.as_secs_f64();
     writeln!(
@@ -141,8 +142,8 @@ fn print_summary(args: &LoadArgs, report: &Report, took: Duration) -> std::io::R
             format::count(wanted)
         )?;
     }
-    if let Some(trouble) = &report.last_trouble {
-        writeln!(out, "last trouble  {trouble}")?;
+    if let Some(problem) = &report.last_error {
+        writeln!(out, "last problem  {problem}")?;
     }
     if let Some(path) = &args.truth {
         writeln!(out, "truth         {}", path.display())?;

@@ -99,7 +99,7 @@ fn the_monitor_tab_shows_what_the_gateways_did() {
     ]) else {
         return;
     };
-    let mut gateway = sim::gateways(1, &Chain::cast(&[1, 8_453, 42_161]), 11).remove(0);
+    let mut gateway = sim::gateways(1, &Chain::with_profiles(&[1, 8_453, 42_161]), 11).remove(0);
     assert_eq!(gateway.settings().service, SERVICE);
     let request = gateway.next_batch(3_000, otlp::now()).request;
     let truth = truth(&request);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::support::{NAMESPACE, Setup};
-use chainspan_sim::{self as sim, Answer, Chain, Client, Facts, Patience, Truth, now_unix_nano};
+use chainspan_sim::{self as sim, BatchFacts, Chain, Client, ExportResult, RetryLimits, Truth, now_unix_nano};
 use prost::Message;
 
 /// Service, environment, chain, and for the age the operation.
@@ -15,7 +15,7 @@ type Labels = Vec<String>;
 const KEYS: [&str; 4] = ["service_name", "deployment_environment_name", "chain_id", "operation"];
 
 /// Nanoseconds at which each operation last succeeded, by all that was acknowledged.
-fn last_successes(acknowledged: &[Facts]) -> BTreeMap<Labels, u64> {
+fn last_successes(acknowledged: &[BatchFacts]) -> BTreeMap<Labels, u64> {
     let mut newest = BTreeMap::new();
     for facts in acknowledged {
         for fact in facts.operations.iter().filter(|fact| fact.outcome == "success") {
@@ -40,9 +40,9 @@ fn healths(truth: &Truth) -> BTreeMap<Labels, f64> {
         missed: u64,
     }
     let mut chains = BTreeMap::<Labels, Counts>::new();
-    for (key, cell) in truth.cells() {
+    for (key, totals) in truth.totals() {
         let counts = chains.entry(vec![key.service.clone(), key.environment.clone(), key.chain_label()]).or_default();
-        let count = cell.durations.count;
+        let count = totals.durations.count;
         counts.successes += if key.outcome == "success" { count } else { 0 };
         counts.failures += if key.outcome == "failure" { count } else { 0 };
         if key.operation == "bls_aggregation" {
@@ -86,13 +86,13 @@ fn series(page: &str, name: &str, labels: usize) -> BTreeMap<Labels, f64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn ages_and_health_are_those_of_the_truth() {
     let setup = Setup::start().await;
-    let client = Client::new(&setup.grpc().to_string(), 1, Patience::default()).unwrap();
+    let client = Client::new(&setup.grpc().to_string(), 1, RetryLimits::default()).unwrap();
     let (mut truth, mut acknowledged) = (Truth::new(), Vec::new());
-    for mut gateway in sim::gateways(2, &Chain::cast(&[1, 8_453, 42_161, 10, 137, 11_155_111]), 31) {
+    for mut gateway in sim::gateways(2, &Chain::with_profiles(&[1, 8_453, 42_161, 10, 137, 11_155_111]), 31) {
         for _ in 0..4 {
             let batch = gateway.next_batch(600, now_unix_nano());
             let answer = client.export(batch.request.encode_to_vec().into()).await;
-            assert!(matches!(answer, Answer::Acknowledged), "{answer:?}");
+            assert!(matches!(answer, ExportResult::Acknowledged), "{answer:?}");
             gateway.answered(batch.id, true);
             truth.add(&batch.facts);
             acknowledged.push(batch.facts);

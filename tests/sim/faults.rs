@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::{NAMESPACE, Setup, assert_page, assert_timing, send, sum};
-use chainspan_sim::{Progress, Relay, Scope, Trouble, Truth, check_windows};
+use chainspan_sim::{FaultPlan, Progress, Relay, Truth, WindowScope, check_windows};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -16,15 +16,15 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[tokio::test(flavor = "multi_thread")]
 async fn late_early_and_repeated_batches_are_counted_exactly() {
     let setup = Setup::start().await;
-    let trouble = Trouble::seeded(11)
+    let faults = FaultPlan::seeded(11)
         .held_back(100, MINUTE * 10)
         .from_the_future(50, MINUTE)
         .clock_behind(1, MINUTE * 5)
         .clock_ahead(2, MINUTE / 2)
         .resent(100);
-    let relay = Relay::start(setup.grpc(), &trouble).await.unwrap();
+    let relay = Relay::start(setup.grpc(), &faults).await.unwrap();
     let progress = setup.measures(Truth::new());
-    send(&relay, &trouble, 1, Duration::from_secs(4), &progress).await;
+    send(&relay, &faults, 1, Duration::from_secs(4), &progress).await;
 
     let report = progress.report();
     assert_eq!((report.ambiguous, report.refused), (0, 0), "{report:?}");
@@ -49,10 +49,10 @@ async fn late_early_and_repeated_batches_are_counted_exactly() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_is_the_only_permitted_difference() {
     let setup = Setup::start().await;
-    let trouble = Trouble::seeded(12).cut(80);
-    let relay = Relay::start(setup.grpc(), &trouble).await.unwrap();
+    let faults = FaultPlan::seeded(12).cut(80);
+    let relay = Relay::start(setup.grpc(), &faults).await.unwrap();
     let progress = setup.measures(Truth::new());
-    send(&relay, &trouble, 2, Duration::from_secs(4), &progress).await;
+    send(&relay, &faults, 2, Duration::from_secs(4), &progress).await;
 
     let report = progress.report();
     assert!(relay.cuts() > 0 && report.ambiguous > 0, "{} cuts, {report:?}", relay.cuts());
@@ -77,12 +77,12 @@ async fn a_lost_answer_is_the_only_permitted_difference() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_under_load_loses_and_doubles_nothing() {
     let setup = Setup::start().await;
-    let trouble = Trouble::seeded(13).restarted();
-    let relay = Arc::new(Relay::start(setup.grpc(), &trouble).await.unwrap());
+    let faults = FaultPlan::seeded(13).restarted();
+    let relay = Arc::new(Relay::start(setup.grpc(), &faults).await.unwrap());
     let progress = setup.measures(Truth::new());
     let run = {
         let (relay, progress) = (Arc::clone(&relay), Arc::clone(&progress));
-        tokio::spawn(async move { send(&relay, &trouble, 3, Duration::from_secs(6), &progress).await })
+        tokio::spawn(async move { send(&relay, &faults, 3, Duration::from_secs(6), &progress).await })
     };
     assert!(acknowledged(&progress, 1_000).await, "{:?}", progress.report());
     relay.redirect(None);
@@ -113,10 +113,10 @@ async fn a_restart_under_load_loses_and_doubles_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_window_holds_what_ended_in_it() {
     let setup = Setup::start().await;
-    let trouble = Trouble::seeded(21);
-    let relay = Relay::start(setup.grpc(), &trouble).await.unwrap();
+    let faults = FaultPlan::seeded(21);
+    let relay = Relay::start(setup.grpc(), &faults).await.unwrap();
     let progress = setup.measures(Truth::by_window());
-    send(&relay, &trouble, 4, Duration::from_secs(12), &progress).await;
+    send(&relay, &faults, 4, Duration::from_secs(12), &progress).await;
     let page = setup.page().await;
     setup.service.shut_down().await.unwrap();
     progress.with_truth(|truth| {
@@ -126,9 +126,9 @@ async fn every_window_holds_what_ended_in_it() {
         // A span may have been late, if its window was over when chainspan began or if the machine stood still for ten
         // seconds: then only the totals are known.
         let on_time = truth.timing().all_on_time();
-        let scope = if on_time { Scope::EachWindow } else { Scope::Totals };
+        let scope = if on_time { WindowScope::EachWindow } else { WindowScope::Totals };
         let found = check_windows(&setup.agent.metrics(), truth, NAMESPACE, chainspan_sim::MEASURED, scope);
-        assert!(found.troubles.is_empty(), "{} troubles:\n{}", found.troubles.len(), found.troubles.join("\n"));
+        assert!(found.problems.is_empty(), "{} problems:\n{}", found.problems.len(), found.problems.join("\n"));
         assert_eq!(found.gaps, 0, "{:?}", found.windows);
         assert!(found.windows.len() >= 2 && found.ragged <= 2, "{:?}", found.windows);
         assert!(found.exemplars > 0);
@@ -149,7 +149,7 @@ fn assert_totals(
     truth: &Truth,
     exports: &[opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest],
 ) {
-    let found = check_windows(exports, truth, NAMESPACE, chainspan_sim::MEASURED, Scope::Totals);
-    assert!(found.troubles.is_empty(), "{} troubles:\n{}", found.troubles.len(), found.troubles.join("\n"));
+    let found = check_windows(exports, truth, NAMESPACE, chainspan_sim::MEASURED, WindowScope::Totals);
+    assert!(found.problems.is_empty(), "{} problems:\n{}", found.problems.len(), found.problems.join("\n"));
     assert!(found.points > 0 && !found.windows.is_empty(), "{found:?}");
 }

@@ -1,4 +1,4 @@
-//! What the tests of the simulator's troubles share: a real service, gateways in trouble, and what became of them.
+//! What the tests share: a real service behind faulty gateways, and what became of their spans.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use chainspan::config::{self, Config};
 use chainspan::service::Service;
-use chainspan_sim::{self as sim, Agent, Chain, Client, Fleet, Patience, Plan, Progress, Relay, Trouble, Truth};
+use chainspan_sim::{
+    self as sim, Agent, Chain, Client, FaultPlan, Fleet, LoadPlan, Progress, Relay, RetryLimits, Truth,
+};
 
 pub const NAMESPACE: &str = "avs.gateway";
 pub const GATEWAYS: usize = 4;
@@ -69,18 +71,18 @@ impl Setup {
 
     /// The Prometheus page.
     pub async fn page(&self) -> String {
-        sim::get(self.service.listening()["prometheus"], "/metrics").await.unwrap()
+        sim::http_get(self.service.listening()["prometheus"], "/metrics").await.unwrap()
     }
 }
 
 /// Sends for `duration` through `relay`; the truth is in the progress.
-pub async fn send(relay: &Relay, trouble: &Trouble, seed: u64, duration: Duration, progress: &Arc<Progress>) {
-    let gateways = trouble.upon(sim::gateways(GATEWAYS, &Chain::cast(&CHAINS), seed));
+pub async fn send(relay: &Relay, faults: &FaultPlan, seed: u64, duration: Duration, progress: &Arc<Progress>) {
+    let gateways = faults.apply_to(sim::gateways(GATEWAYS, &Chain::with_profiles(&CHAINS), seed));
     let fleet = Fleet::start(gateways, 100).unwrap();
-    let patience = Patience { attempt: Duration::from_secs(10), batch: Duration::from_secs(40) };
-    let client = Arc::new(Client::new(&relay.address().to_string(), GATEWAYS, patience).unwrap());
-    let plan = Plan { rate: Some(3_000.0), duration, in_flight: 32 };
-    sim::drive_through(fleet, client, plan, Arc::clone(progress), trouble).await;
+    let limits = RetryLimits { attempt_timeout: Duration::from_secs(10), max_elapsed_time: Duration::from_secs(40) };
+    let client = Arc::new(Client::new(&relay.address().to_string(), GATEWAYS, limits).unwrap());
+    let plan = LoadPlan { rate: Some(3_000.0), duration, in_flight: 32 };
+    sim::drive_with_faults(fleet, client, plan, Arc::clone(progress), faults).await;
 }
 
 /// Every family that is compared has the value of the truth on the page, or lies within the bounds of what is ambiguous.

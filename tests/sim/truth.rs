@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chainspan::cli::demo;
 use chainspan::service::Service;
-use chainspan_sim::{self as sim, Agent, Chain, Client, Fleet, Patience, Plan, Progress, Truth};
+use chainspan_sim::{self as sim, Agent, Chain, Client, Fleet, LoadPlan, Progress, RetryLimits, Truth};
 
 const CHAINS: [u64; 8] = [1, 8_453, 42_161, 10, 137, 11_155_111, 560_048, 31_337];
 
@@ -30,10 +30,10 @@ async fn ten_gateways_are_measured_exactly() {
     let grpc = service.listening()["otlp/grpc"].to_string();
     let metrics = service.listening()["prometheus"];
 
-    let fleet = Fleet::start(sim::gateways(10, &Chain::cast(&CHAINS), 42), 200).unwrap();
-    let client = Arc::new(Client::new(&grpc, 10, Patience::default()).unwrap());
+    let fleet = Fleet::start(sim::gateways(10, &Chain::with_profiles(&CHAINS), 42), 200).unwrap();
+    let client = Arc::new(Client::new(&grpc, 10, RetryLimits::default()).unwrap());
     let duration = Duration::from_secs(seconds());
-    let plan = Plan { rate: Some(5_000.0), duration, in_flight: 80 };
+    let plan = LoadPlan { rate: Some(5_000.0), duration, in_flight: 80 };
     let progress = Arc::new(Progress::new(Truth::new()));
     let run = tokio::spawn(sim::drive(fleet, client, plan, Arc::clone(&progress)));
 
@@ -47,7 +47,7 @@ async fn ten_gateways_are_measured_exactly() {
     let report = progress.report();
     assert_eq!(report.ambiguous, 0, "{report:?}");
     assert_eq!(report.sent, report.acknowledged + report.refused, "{report:?}");
-    let page = sim::get(metrics, "/metrics").await.unwrap();
+    let page = sim::http_get(metrics, "/metrics").await.unwrap();
     progress.with_truth(|truth| {
         let differences = truth.compare(&page, "avs.gateway").unwrap();
         let lines: Vec<String> = differences.iter().take(30).map(ToString::to_string).collect();

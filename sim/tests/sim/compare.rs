@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use chainspan_sim::{Chain, FAMILIES, Fact, Facts, Identity, More, SpanKey, Truth, gateways};
+use chainspan_sim::{BatchFacts, Chain, FAMILIES, Identity, Measurements, OperationFact, SpanKey, Truth, gateways};
 
-fn fact() -> Fact {
-    Fact {
+fn fact() -> OperationFact {
+    OperationFact {
         span: SpanKey(1),
         chain: Some(8_453),
         operation: "bls_aggregation",
@@ -18,15 +18,15 @@ fn fact() -> Fact {
         ratio: Some(0.0),
         margin: Some(-0.67),
         webhook: None,
-        more: More::default(),
+        measurements: Measurements::default(),
     }
 }
 
-fn truth_of(facts: Vec<Fact>) -> Truth {
+fn truth_of(facts: Vec<OperationFact>) -> Truth {
     let identity =
         Arc::new(Identity { service: "gw".to_owned(), environment: "prod".to_owned(), instance: "gw-0".to_owned() });
     let mut truth = Truth::new();
-    truth.add(&Facts { spans: facts.len() as u64, operations: facts, ..Facts::new(identity) });
+    truth.add(&BatchFacts { spans: facts.len() as u64, operations: facts, ..BatchFacts::new(identity) });
     truth
 }
 
@@ -72,7 +72,7 @@ fn a_page_written_by_hand_is_equal() {
 #[test]
 fn planted_differences_are_found() {
     let mut truth = Truth::new();
-    for mut gateway in gateways(1, &Chain::cast(&[1, 8_453, 42_161, 10, 137]), 9) {
+    for mut gateway in gateways(1, &Chain::with_profiles(&[1, 8_453, 42_161, 10, 137]), 9) {
         truth.add(&gateway.next_batch(1_500, 1_800_000_000_000_000_000).facts);
     }
     let namespace = "newton_avs_gateway";

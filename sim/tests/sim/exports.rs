@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chainspan_sim::{Chain, FAMILIES, Figure, Series, Truth, WINDOW_NANO, gateways, spec};
+use chainspan_sim::{Chain, Expected, FAMILIES, Series, Truth, WINDOW_NANO, gateways, spec};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
@@ -40,7 +40,7 @@ fn index(nano: u64) -> i32 {
     ((nano as f64 / 1e9).log2() * 64.0).ceil() as i32 - 1
 }
 
-fn point(series: &Series, figure: &Figure, start: u64) -> ResourceMetrics {
+fn point(series: &Series, value: &Expected, start: u64) -> ResourceMetrics {
     let family = FAMILIES.iter().find(|family| family.name == series.name).unwrap();
     let attributes_of_point = attributes(&series.labels, false);
     let (start_time_unix_nano, time_unix_nano) = (start, start + WINDOW_NANO);
@@ -51,16 +51,16 @@ fn point(series: &Series, figure: &Figure, start: u64) -> ResourceMetrics {
         value: Some(value),
         ..NumberDataPoint::default()
     };
-    let data = match figure {
-        Figure::Count(count) => Data::Sum(Sum {
+    let data = match value {
+        Expected::Count(count) => Data::Sum(Sum {
             data_points: vec![number(number_data_point::Value::AsInt(count.cast_signed()))],
             aggregation_temporality: DELTA,
             is_monotonic: true,
         }),
-        Figure::Gauge(value) => {
+        Expected::Gauge(value) => {
             Data::Gauge(Gauge { data_points: vec![number(number_data_point::Value::AsDouble(*value))] })
         }
-        Figure::Values(values) => {
+        Expected::Values(values) => {
             let explicit_bounds = match family.name {
                 "quorum.signed_stake.ratio" => spec::ratio_bounds(),
                 "quorum.margin" => spec::margin_bounds(),
@@ -80,7 +80,7 @@ fn point(series: &Series, figure: &Figure, start: u64) -> ResourceMetrics {
                 aggregation_temporality: DELTA,
             })
         }
-        Figure::Durations(durations) => {
+        Expected::Durations(durations) => {
             let mut buckets: BTreeMap<i32, u64> = BTreeMap::new();
             let long = durations.exact.iter().filter(|nano| **nano >= 1_000);
             long.for_each(|nano| *buckets.entry(index(*nano)).or_default() += 1);
@@ -116,7 +116,7 @@ fn point(series: &Series, figure: &Figure, start: u64) -> ResourceMetrics {
 /// Three windows of two gateways, and the exports that a chainspan without a fault would make of them.
 pub(crate) fn faultless() -> (Truth, Vec<ExportMetricsServiceRequest>) {
     let mut truth = Truth::by_window();
-    for mut gateway in gateways(2, &Chain::cast(&[1, 8_453, 42_161, 10, 137]), 5) {
+    for mut gateway in gateways(2, &Chain::with_profiles(&[1, 8_453, 42_161, 10, 137]), 5) {
         for batch in 0..12 {
             let now = NOW + batch * 2_500_000_000;
             truth.acknowledge(&gateway.next_batch(400, now).facts, now, now + 1);
@@ -125,11 +125,11 @@ pub(crate) fn faultless() -> (Truth, Vec<ExportMetricsServiceRequest>) {
     // A gauge stays as it was seen last.
     let mut gauges = BTreeMap::new();
     let mut export = |(start, window): (u64, &Truth)| {
-        let mut figures = window.figures(&FAMILIES);
-        let seen = figures.iter().filter(|(_, figure)| matches!(figure, Figure::Gauge(_)));
-        gauges.extend(seen.map(|(series, figure)| (series.clone(), figure.clone())));
-        figures.extend(gauges.clone());
-        let points = figures.iter().map(|(series, figure)| point(series, figure, start));
+        let mut expected = window.expected(&FAMILIES);
+        let seen = expected.iter().filter(|(_, value)| matches!(value, Expected::Gauge(_)));
+        gauges.extend(seen.map(|(series, value)| (series.clone(), value.clone())));
+        expected.extend(gauges.clone());
+        let points = expected.iter().map(|(series, value)| point(series, value, start));
         ExportMetricsServiceRequest { resource_metrics: points.collect() }
     };
     let exports = truth.windows().map(&mut export).collect();

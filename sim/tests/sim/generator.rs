@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use chainspan_sim::{Chain, Facts, Flavour, Gateway, Key, More, Settings, SpanKey, Tag, Truth, gateways, spec};
+use chainspan_sim::{
+    BatchFacts, Chain, ExpectedTag, Flavour, Gateway, GatewaySettings, Measurements, OperationKey, SpanKey, Truth,
+    gateways, spec,
+};
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -13,12 +16,12 @@ const NOW: u64 = 1_800_000_000_000_000_000;
 const CHAINS: [u64; 6] = [1, 8_453, 42_161, 10, 137, 11_155_111];
 
 fn gateway(flavour: Flavour, seed: u64) -> Gateway {
-    let settings = Settings {
+    let settings = GatewaySettings {
         service: "avs-gateway".to_owned(),
         environment: "production".to_owned(),
         instance: "gateway-0".to_owned(),
         flavour,
-        chains: Chain::cast(&CHAINS),
+        chains: Chain::with_profiles(&CHAINS),
     };
     Gateway::new(settings, seed)
 }
@@ -63,7 +66,7 @@ fn a_batch_has_exactly_the_spans_asked_for() {
 #[test]
 fn span_ids_are_unique_over_the_fleet() {
     let mut seen = BTreeSet::new();
-    for mut gateway in gateways(10, &Chain::cast(&CHAINS), 1) {
+    for mut gateway in gateways(10, &Chain::with_profiles(&CHAINS), 1) {
         for _ in 0..10 {
             for (key, _) in gateway.next_batch(512, NOW).facts.tags {
                 assert!(seen.insert(key), "{key:?} twice");
@@ -78,7 +81,7 @@ fn span_ids_are_unique_over_the_fleet() {
 #[test]
 fn everything_the_convention_knows_occurs() {
     let mut truth = Truth::new();
-    for mut gateway in gateways(4, &Chain::cast(&CHAINS), 5) {
+    for mut gateway in gateways(4, &Chain::with_profiles(&CHAINS), 5) {
         for _ in 0..150 {
             let batch = gateway.next_batch(512, NOW);
             gateway.answered(batch.id, true);
@@ -86,7 +89,7 @@ fn everything_the_convention_knows_occurs() {
         }
     }
     let reasons_of = |operation: &str| -> BTreeSet<&str> {
-        truth.cells().filter(|(key, _)| key.operation == operation).map(|(key, _)| key.reason.as_str()).collect()
+        truth.totals().filter(|(key, _)| key.operation == operation).map(|(key, _)| key.reason.as_str()).collect()
     };
     for row in spec::QUORUM {
         assert!(reasons_of("bls_aggregation").contains(row.reason), "{}", row.reason);
@@ -95,13 +98,13 @@ fn everything_the_convention_knows_occurs() {
         assert!(reasons_of("tx_submission").contains(row.reason), "{}", row.reason);
     }
     let classes: BTreeSet<&str> =
-        truth.cells().flat_map(|(_, cell)| &cell.webhooks).map(|(class, _)| class.as_str()).collect();
+        truth.totals().flat_map(|(_, totals)| &totals.webhooks).map(|(class, _)| class.as_str()).collect();
     for (class, _) in spec::WEBHOOK {
         assert!(classes.contains(class), "{class}");
     }
     for (operation, _) in spec::OPERATION_NAMES {
         for outcome in ["success", "failure", "cancelled"] {
-            let found = truth.cells().any(|(key, _)| key.operation == operation && key.outcome == outcome);
+            let found = truth.totals().any(|(key, _)| key.operation == operation && key.outcome == outcome);
             assert!(found, "{operation} {outcome}");
         }
         if operation != "webhook_delivery" {
@@ -109,9 +112,9 @@ fn everything_the_convention_knows_occurs() {
         }
     }
     assert!(reasons_of("task").contains("timeout"));
-    let labels: BTreeSet<String> = truth.cells().map(|(key, _)| key.chain_label()).collect();
+    let labels: BTreeSet<String> = truth.totals().map(|(key, _)| key.chain_label()).collect();
     assert_eq!(labels.len(), CHAINS.len() + 1, "{labels:?}");
-    for kind in [Tag::Absent, Tag::Invalid, Tag::Canonical(8_453)] {
+    for kind in [ExpectedTag::Absent, ExpectedTag::Invalid, ExpectedTag::Canonical(8_453)] {
         assert!(truth.tags().values().any(|tag| *tag == kind), "{kind:?}");
     }
 }
@@ -132,7 +135,7 @@ fn figures_follow_from_the_attributes() {
                 let span = spans[&fact.span];
                 let nanos = |key| number(span, key).map(|seconds| (seconds * 1e9).round() as u64);
                 let count = |key| number(span, key).map(|count| count as u64);
-                let shown = More {
+                let shown = Measurements {
                     time_to_threshold_nano: nanos("avs.quorum.time_to_threshold"),
                     responses: count("avs.operators.total").map(|total| {
                         let (signed, rejected) = (count("avs.operators.signed"), count("avs.operators.rejected"));
@@ -150,20 +153,20 @@ fn figures_follow_from_the_attributes() {
                         .any(|key| matches!(value(span, key), Some(Value::BoolValue(true)))),
                     nonce_gap: count("evm.tx.nonce_pending").map(|pending| {
                         let gap = pending - count("evm.tx.nonce_latest").unwrap();
-                        (gap as i64, fact.more.nonce_gap.unwrap().1)
+                        (gap as i64, fact.measurements.nonce_gap.unwrap().1)
                     }),
                     breaker: text(span, "circuit_breaker.state").map(|state| {
                         let number = ["closed", "half_open", "open"].iter().position(|name| *name == state).unwrap();
-                        (number as u8, fact.more.breaker.unwrap().1)
+                        (number as u8, fact.measurements.breaker.unwrap().1)
                     }),
                 };
-                assert_eq!(fact.more, shown, "{span:?}");
+                assert_eq!(fact.measurements, shown, "{span:?}");
                 assert_eq!(fact.end_unix_nano, span.end_time_unix_nano);
                 assert_eq!(
-                    fact.more.nonce_gap.map(|(_, signer)| signer),
+                    fact.measurements.nonce_gap.map(|(_, signer)| signer),
                     shown.nonce_gap.and(text(span, "evm.signer.alias"))
                 );
-                assert_eq!(fact.more.breaker.map(|(_, target)| target), text(span, "circuit_breaker.target"));
+                assert_eq!(fact.measurements.breaker.map(|(_, target)| target), text(span, "circuit_breaker.target"));
                 for (what, there) in [
                     ("time to threshold", shown.time_to_threshold_nano.is_some()),
                     ("responses", shown.responses.is_some()),
@@ -209,7 +212,7 @@ fn number(span: &Span, key: &str) -> Option<f64> {
 #[test]
 fn sums_fit_together_and_survive_a_file() {
     let mut gateway = gateway(Flavour::Collector, 11);
-    let facts: Vec<Facts> = (0..40).map(|_| gateway.next_batch(200, NOW).facts).collect();
+    let facts: Vec<BatchFacts> = (0..40).map(|_| gateway.next_batch(200, NOW).facts).collect();
     let mut whole = Truth::new();
     facts.iter().for_each(|facts| whole.add(facts));
     let (mut left, mut right) = (Truth::new(), Truth::new());
@@ -219,14 +222,14 @@ fn sums_fit_together_and_survive_a_file() {
     assert_eq!(right.spans(), right.operations() + right.unclassified());
     assert_eq!(right.tags(), whole.tags());
     assert!(whole.compare(&exposition(&right), "avs.gateway").unwrap().is_empty());
-    for (_, cell) in whole.cells() {
-        assert_eq!(cell.durations.buckets.iter().sum::<u64>(), cell.durations.count);
-        assert!(cell.durations.sum_nano <= cell.durations.count * cell.durations.max_nano);
+    for (_, totals) in whole.totals() {
+        assert_eq!(totals.durations.buckets.iter().sum::<u64>(), totals.durations.count);
+        assert!(totals.durations.sum_nano <= totals.durations.count * totals.durations.max_nano);
     }
     let by_hand: u64 = facts.iter().flat_map(|facts| &facts.operations).map(|fact| fact.duration_nano).sum();
-    assert_eq!(whole.cells().map(|(_, cell)| cell.durations.sum_nano).sum::<u64>(), by_hand);
+    assert_eq!(whole.totals().map(|(_, totals)| totals.durations.sum_nano).sum::<u64>(), by_hand);
     let longest = facts.iter().flat_map(|facts| &facts.operations).map(|fact| fact.duration_nano).max();
-    let measured = whole.quantile(1.0, |_: &Key| true).unwrap() as f64;
+    let measured = whole.quantile(1.0, |_: &OperationKey| true).unwrap() as f64;
     assert!((measured / longest.unwrap() as f64 - 1.0).abs() < 0.002);
 
     let back: Truth = serde_json::from_slice(&serde_json::to_vec(&whole).unwrap()).unwrap();
@@ -247,7 +250,7 @@ fn every_chain_follows_from_what_was_sent() {
             // Some batches get lost: what belongs to them must not be sent.
             let acknowledged = turn % 5 > 0;
             gateway.answered(batch.id, acknowledged);
-            let expected: BTreeMap<SpanKey, Tag> = batch.facts.tags.iter().copied().collect();
+            let expected: BTreeMap<SpanKey, ExpectedTag> = batch.facts.tags.iter().copied().collect();
             let before = known.clone();
             for (resource, scope, span) in levels(&batch.request) {
                 if let Some(chain) = own(span, scope, resource).filter(|_| sound(&span.trace_id)) {
@@ -262,9 +265,9 @@ fn every_chain_follows_from_what_was_sent() {
                 from_before += u64::from(own.is_none() && before.contains_key(&span.trace_id));
                 ambiguous += u64::from(own.is_none() && shown.is_some_and(|chains| chains.len() > 1));
                 let tag = match chain {
-                    Some(chain) => Tag::Canonical(chain),
-                    None if span.attributes.iter().any(|attribute| attribute.key == "chain_id") => Tag::Invalid,
-                    None => Tag::Absent,
+                    Some(chain) => ExpectedTag::Canonical(chain),
+                    None if span.attributes.iter().any(|attribute| attribute.key == "chain_id") => ExpectedTag::Invalid,
+                    None => ExpectedTag::Absent,
                 };
                 assert_eq!(expected[&SpanKey::of(&span.span_id)], tag, "{span:?}");
             }

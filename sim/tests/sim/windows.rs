@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chainspan_sim::{FAMILIES, Scope, Shape, Truth, Windows, check_windows};
+use chainspan_sim::{FAMILIES, Shape, Truth, WindowReport, WindowScope, check_windows};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::AnyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -13,8 +13,8 @@ use opentelemetry_proto::tonic::metrics::v1::{
 
 use super::exports::{NAMESPACE, faultless};
 
-fn found(truth: &Truth, exports: &[ExportMetricsServiceRequest]) -> Windows {
-    check_windows(exports, truth, NAMESPACE, &FAMILIES, Scope::EachWindow)
+fn found(truth: &Truth, exports: &[ExportMetricsServiceRequest]) -> WindowReport {
+    check_windows(exports, truth, NAMESPACE, &FAMILIES, WindowScope::EachWindow)
 }
 
 /// The first metric of that name that `change` is able to change.
@@ -38,10 +38,10 @@ fn changed(
 fn exports_without_a_fault_pass() {
     let (truth, exports) = faultless();
     let windows = found(&truth, &exports);
-    assert!(windows.troubles.is_empty(), "{}", windows.troubles.join("\n"));
+    assert!(windows.problems.is_empty(), "{}", windows.problems.join("\n"));
     assert_eq!((windows.windows.len(), windows.gaps, windows.ragged), (4, 0, 0));
     for family in FAMILIES {
-        assert!(truth.figures(&FAMILIES).keys().any(|series| series.name == family.name), "{}", family.name);
+        assert!(truth.expected(&FAMILIES).keys().any(|series| series.name == family.name), "{}", family.name);
     }
     assert!(truth.timing().all_on_time());
 }
@@ -54,7 +54,7 @@ fn planted_faults_are_found() {
     let mut twice = exports.clone();
     twice.push(exports[1].clone());
     let backwards: Vec<_> = exports.iter().rev().cloned().collect();
-    assert!(found(&truth, &backwards).troubles.is_empty(), "the order of arrival means nothing");
+    assert!(found(&truth, &backwards).problems.is_empty(), "the order of arrival means nothing");
     let mut lost = exports.clone();
     lost.remove(1);
     assert_eq!(found(&truth, &lost).gaps, 1);
@@ -150,7 +150,7 @@ fn planted_faults_are_found() {
         faults.push((family.name, changed(&exports, family.name, |data| count(data, 1))));
     }
     for (fault, exports) in faults {
-        assert!(!found(&truth, &exports).troubles.is_empty(), "{fault}");
+        assert!(!found(&truth, &exports).problems.is_empty(), "{fault}");
     }
 }
 
@@ -187,9 +187,9 @@ fn a_count_in_the_wrong_window_is_found() {
         let metric = &mut moved[export].resource_metrics[at].scope_metrics[0].metrics[0];
         assert!(count(metric.data.as_mut().unwrap(), by));
     }
-    assert_eq!(found(&truth, &moved).troubles.len(), 2);
-    let totals = check_windows(&moved, &truth, NAMESPACE, &FAMILIES, Scope::Totals);
-    assert!(totals.troubles.is_empty(), "{}", totals.troubles.join("\n"));
+    assert_eq!(found(&truth, &moved).problems.len(), 2);
+    let totals = check_windows(&moved, &truth, NAMESPACE, &FAMILIES, WindowScope::Totals);
+    assert!(totals.problems.is_empty(), "{}", totals.problems.join("\n"));
 }
 
 fn count(data: &mut Data, by: i64) -> bool {

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use super::tally::{Tallies, Tally};
 use crate::cli::format::{count, percent, seconds};
 use crate::cli::table::{Column, Table, fit};
-use chainspan_sim::{Delivery, spec};
+use chainspan_sim::{Verification, spec};
 
 const BOLD: &str = "1";
 const DIM: &str = "2";
@@ -178,29 +178,29 @@ impl Screen {
     }
 
     /// The last lines.
-    pub(super) fn verdict(&self, good: bool, verdict: &str, troubles: &[String]) {
+    pub(super) fn verdict(&self, good: bool, verdict: &str, problems: &[String]) {
         let mut text = format!("\n{}\n", self.paint(verdict, if good { GREEN } else { RED }));
-        for trouble in troubles.iter().take(20) {
-            text += &format!("  {trouble}\n");
+        for problem in problems.iter().take(20) {
+            text += &format!("  {problem}\n");
         }
-        if troubles.len() > 20 {
-            text += &format!("  … and {} more\n", count(troubles.len() as u64 - 20));
+        if problems.len() > 20 {
+            text += &format!("  … and {} more\n", count(problems.len() as u64 - 20));
         }
         self.write(&text);
     }
 }
 
 /// What is wrong with a delivery, in words.
-pub(super) fn delivery_troubles(delivery: &Delivery) -> Vec<String> {
-    let mut troubles = Vec::new();
+pub(super) fn delivery_problems(delivery: &Verification) -> Vec<String> {
+    let mut problems = Vec::new();
     if delivery.missing > 0 {
-        troubles.push(format!("{} acknowledged spans never reached the agent", count(delivery.missing)));
+        problems.push(format!("{} acknowledged spans never reached the agent", count(delivery.missing)));
     }
     if delivery.mistagged > 0 {
-        troubles.push(format!("{} spans reached the agent with a wrong chain_id", count(delivery.mistagged)));
+        problems.push(format!("{} spans reached the agent with a wrong chain_id", count(delivery.mistagged)));
     }
-    troubles.extend(delivery.examples.iter().cloned());
-    troubles
+    problems.extend(delivery.examples.iter().cloned());
+    problems
 }
 
 fn time(value: Option<f64>) -> String {
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn the_table_fits_a_small_terminal() {
         let mut truth = Truth::new();
-        for mut gateway in gateways(3, &Chain::cast(&super::super::DEMO_CHAINS), 1) {
+        for mut gateway in gateways(3, &Chain::with_profiles(&super::super::DEMO_CHAINS), 1) {
             truth.add(&gateway.next_batch(2_000, 1_800_000_000_000_000_000).facts);
         }
         let page: String =

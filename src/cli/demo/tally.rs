@@ -53,7 +53,7 @@ pub(super) fn of_scrape(samples: &BTreeMap<Series, f64>, prefix: &str) -> Tallie
 /// Adds up the ground truth.
 pub(super) fn of_truth(truth: &Truth) -> Tallies {
     let mut tallies = Tallies::new();
-    for (key, cell) in truth.cells() {
+    for (key, cell) in truth.totals() {
         let tally = tallies.entry(key.chain_label()).or_default();
         let count = cell.durations.count;
         tally.operation(&key.operation, key.outcome == "failure", &key.reason, count);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use chainspan_sim::spec::{OPERATION_NAMES, names_of};
-use chainspan_sim::{Batch, CHARACTERS, Chain, Flavour, Gateway, Settings, SpanKey};
+use chainspan_sim::{Batch, Chain, FAULT_PROFILES, Flavour, Gateway, GatewaySettings, SpanKey};
 use chainspan_testing::otlp;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -29,12 +29,12 @@ pub(crate) struct Truth {
 impl Truth {
     /// A batch of a simulated gateway named `service`.
     pub(crate) fn simulated(service: &str, spans: usize, now_unix_nano: u64, seed: u64) -> Self {
-        let settings = Settings {
+        let settings = GatewaySettings {
             service: service.to_owned(),
             environment: "production".to_owned(),
             instance: "gateway-0".to_owned(),
             flavour: Flavour::Collector,
-            chains: vec![Chain::new(1, CHARACTERS[0]), Chain::new(8_453, CHARACTERS[0])],
+            chains: vec![Chain::new(1, FAULT_PROFILES[0]), Chain::new(8_453, FAULT_PROFILES[0])],
         };
         let Batch { mut request, facts, .. } = Gateway::new(settings, seed).next_batch(spans, now_unix_nano);
         let meant: HashMap<SpanKey, &str> = facts.operations.iter().map(|fact| (fact.span, fact.operation)).collect();
