@@ -1,32 +1,39 @@
-//! `chainspan check`: validates a configuration, says what it would run, prints it with defaults filled in.
+//! `chainspan check`: validates a configuration, shows what it would run, prints it with defaults filled in.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::config::{Config, Role, Source, format_size, print};
+use crate::config::{Config, Role, Source, format_size, print, schema};
 
-/// Validates a configuration and shows what it would run
+/// Validate a configuration and show what it would run
 ///
-/// Every mistake is shown, one a line: file:line:column: key: problem; hint.
-/// Exit code 0: valid. 2: not.
+/// Lists every mistake, one per line: file:line:column: key: problem; fix.
+/// Exits with 0 when the file is valid, with 2 when it is not.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  chainspan check --config collector-config.yaml --print")]
 pub struct CheckArgs {
-    /// The file [default: ./collector-config.yaml, else
-    /// /etc/chainspan/collector-config.yaml, else the one that was shipped]
+    /// File to check [default: ./collector-config.yaml, else
+    /// /etc/chainspan/collector-config.yaml, else the shipped file]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Print the effective configuration with defaults filled in and secrets masked
+    /// Print the effective configuration, with defaults filled in and secrets masked
     #[arg(long)]
     print: bool,
+    /// Print a JSON schema of the file for editors, and check nothing
+    #[arg(long, conflicts_with_all = ["config", "print"])]
+    schema: bool,
 }
 
-/// Prints the verdict.
+/// Prints the verdict, or the schema.
 ///
 /// # Errors
 /// None of its own: a wrong configuration is an exit code.
 pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    if args.schema {
+        super::say(&schema())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let source = Source::find(args.config.as_deref());
     match source.load() {
         Ok(config) if args.print => super::say(&format!("# {source}: valid\n{}", print(&config)))?,
@@ -57,11 +64,12 @@ fn summary(config: &Config) -> String {
         };
         line(&destination.name, format!("sends to {} ({role})", destination.endpoint));
     }
-    line("otlp", format!("listens on {}", config.receiver.grpc));
-    for (name, address) in [("prometheus", config.prometheus), ("health_check", config.health_check)] {
-        if let Some(address) = address {
-            line(name, format!("listens on {address}"));
-        }
+    line("otlp", format!("listens on {}", config.receiver.protocols.grpc.endpoint));
+    if let Some(prometheus) = &config.prometheus {
+        line("prometheus", format!("listens on {}", prometheus.endpoint));
+    }
+    if let Some(health_check) = &config.health_check {
+        line("health_check", format!("listens on {}", health_check.endpoint));
     }
     if let Some(storage) = &config.file_storage {
         line(

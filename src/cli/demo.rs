@@ -12,9 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::format;
 use crate::chain::ChainId;
-use crate::config::{
-    self, ChainInfo, Compression, Config, Destination, LogEncoding, LogLevel, Logs, Receiver, Retry, Role, Signals,
-};
+use crate::config::{self, ChainInfo, Config, LogLevel};
 use crate::service::Service;
 use chainspan_sim::{self as sim, Agent, Chain, Client, Fleet, LoadPlan, Progress, RetryLimits, Truth, spec};
 
@@ -220,64 +218,19 @@ pub fn config(endpoint: &str) -> Config {
             Some((ChainId::new(*id)?, info))
         })
         .collect();
-    Config {
-        receiver: Receiver {
-            grpc: free_port(),
-            max_request_bytes: 64 << 20,
-            max_concurrent_streams: 128,
-            memory_limit_bytes: 256 << 20,
-        },
-        chain: Some(config::Chain {
-            keys: spec::CHAIN_KEYS.map(str::to_owned).to_vec(),
-            inherit_traces: 100_000,
-            inherit_ttl: Duration::from_secs(300),
-            datadog_hints: true,
-        }),
-        gateway: Some(config::Gateway {
-            namespace: NAMESPACE.to_owned(),
-            dimensions: vec!["service.name".to_owned(), "deployment.environment.name".to_owned()],
-            operations: BTreeMap::new(),
-            chains,
-            max_chains: 64,
-            max_series: 4_096,
-            series_idle: Duration::from_secs(900),
-            exemplars: 4,
-            health: config::Health {
-                error_ratio: 0.05,
-                quorum_failure_ratio: 0.02,
-                no_success: Duration::from_secs(60),
-            },
-            span_metrics: false,
-            instance: true,
-        }),
-        destinations: vec![Destination {
-            name: "otlp/datadog".to_owned(),
-            endpoint: endpoint.to_owned(),
-            headers: Vec::new(),
-            compression: Compression::None,
-            timeout: Duration::from_secs(10),
-            max_request_bytes: 1 << 20,
-            connections: 2,
-            retry: Retry {
-                initial_interval: Duration::from_millis(200),
-                max_interval: Duration::from_secs(30),
-                max_elapsed_time: None,
-            },
-            breaker: config::Breaker {
-                consecutive_failures: 5,
-                open_min: Duration::from_secs(1),
-                open_max: Duration::from_secs(60),
-            },
-            spill_after: Duration::from_millis(100),
-            role: Role::Required,
-            temporality: config::Temporality::Delta,
-            signals: Signals { traces: true, metrics: true, logs: true, derived: true },
-        }],
-        prometheus: Some(free_port()),
-        // Not by default: whoever wants a store says where.
-        file_storage: None,
-        health_check: Some(free_port()),
-        logs: Logs { level: LogLevel::Warn, encoding: LogEncoding::Console },
-        shutdown_timeout: Duration::from_secs(10),
+    let mut config = Config::shipped();
+    config.receiver.protocols.grpc.endpoint = free_port();
+    config.prometheus = Some(config::Prometheus { endpoint: free_port() });
+    config.health_check = Some(config::HealthCheck { endpoint: free_port() });
+    if let Some(gateway) = &mut config.gateway {
+        gateway.chains = chains;
     }
+    for destination in &mut config.destinations {
+        destination.endpoint = endpoint.to_owned();
+    }
+    // Not by default: whoever wants a store says where.
+    config.file_storage = None;
+    config.logs.level = LogLevel::Warn;
+    config.shutdown_timeout = Duration::from_secs(10);
+    config
 }

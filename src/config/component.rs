@@ -1,6 +1,6 @@
 //! Which components there are, and what to say of those that a user of the Collector may miss.
 
-use super::reader::suggest;
+use super::error::suggest;
 
 /// The sections that define components.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +24,16 @@ pub(super) enum Component {
     FileStorage,
 }
 
-/// What every refusal of a function of a later version says.
-pub(super) const LATER: &str = "not available in this version; remove it";
+/// Every component, the section that it is defined in, and its name there.
+pub(super) const COMPONENTS: [(Component, Kind, &str); 7] = [
+    (Component::Otlp, Kind::Receiver, "otlp"),
+    (Component::Chain, Kind::Processor, "chain"),
+    (Component::Gateway, Kind::Connector, "gateway"),
+    (Component::Destination, Kind::Exporter, "otlp/NAME"),
+    (Component::Prometheus, Kind::Exporter, "prometheus"),
+    (Component::HealthCheck, Kind::Extension, "health_check"),
+    (Component::FileStorage, Kind::Extension, "file_storage"),
+];
 
 impl Kind {
     pub(super) const ALL: [Self; 5] =
@@ -47,17 +55,11 @@ impl Kind {
     /// # Errors
     /// Why there is none, and what to do.
     pub(super) fn component(self, name: &str) -> Result<Component, String> {
-        match (self, name) {
-            (Self::Receiver, "otlp") => return Ok(Component::Otlp),
-            (Self::Processor, "chain") => return Ok(Component::Chain),
-            (Self::Connector, "gateway") => return Ok(Component::Gateway),
-            (Self::Exporter, "prometheus") => return Ok(Component::Prometheus),
-            (Self::Extension, "health_check") => return Ok(Component::HealthCheck),
-            (Self::Extension, "file_storage") => return Ok(Component::FileStorage),
-            (Self::Exporter, "otlp") => {
-                return Err("give the destination a name, for example otlp/datadog".to_owned());
-            }
-            _ => {}
+        if (self, name) == (Self::Exporter, "otlp") {
+            return Err("give the destination a name, for example otlp/datadog".to_owned());
+        }
+        if let Some((component, ..)) = COMPONENTS.iter().find(|(_, kind, known)| (*kind, *known) == (self, name)) {
+            return Ok(*component);
         }
         let (component, label) = name.split_once('/').unwrap_or((name, ""));
         if (self, component) == (Self::Exporter, "otlp") {
@@ -72,21 +74,19 @@ impl Kind {
         if let Some((_, _, why)) = REFUSED.iter().find(|(kind, refused, _)| (*kind, *refused) == (self, component)) {
             return Err((*why).to_owned());
         }
-        let names = self.names();
-        if names.contains(&component) {
+        let mut names = self.names();
+        if names.any(|known| known == component) {
             return Err(format!("there is one \"{component}\" only; write it without a name after it"));
         }
-        Err(format!("unknown component; {}", suggest(name, names.iter().copied(), "the components here are")))
+        Err(format!("unknown component; {}", suggest(name, self.names(), "the components here are")))
     }
 
-    fn names(self) -> &'static [&'static str] {
-        match self {
-            Self::Receiver => &["otlp"],
-            Self::Processor => &["chain"],
-            Self::Connector => &["gateway"],
-            Self::Exporter => &["otlp/datadog", "otlp/NAME", "prometheus"],
-            Self::Extension => &["health_check", "file_storage"],
-        }
+    /// Names for suggestions.
+    fn names(self) -> impl Iterator<Item = &'static str> {
+        let datadog = (self == Self::Exporter).then_some("otlp/datadog");
+        datadog
+            .into_iter()
+            .chain(COMPONENTS.into_iter().filter(move |(_, kind, _)| *kind == self).map(|(.., name)| name))
     }
 }
 

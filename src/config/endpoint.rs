@@ -2,11 +2,24 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::forms::Parsed;
+
+/// The form of an address of ours.
+pub(super) const LISTEN: Parsed<SocketAddr> = Parsed { what: "IP:PORT", parse: own };
+
+/// The form of the address of a destination.
+pub(super) const PEER: Parsed<String> = Parsed { what: "HOST:PORT", parse: peer };
+
+/// The default of an address of ours: this machine only.
+pub(super) const fn local(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
 /// An address of ours: an IP address or `localhost`, and a port; port 0 asks the system for a free one.
 ///
 /// # Errors
 /// What to write instead.
-pub(super) fn own(text: &str) -> Result<SocketAddr, String> {
+fn own(text: &str) -> Result<SocketAddr, String> {
     no_scheme(text)?;
     if let Some(port) = text.strip_prefix(':') {
         return Err(format!(
@@ -26,7 +39,7 @@ pub(super) fn own(text: &str) -> Result<SocketAddr, String> {
 ///
 /// # Errors
 /// What to write instead.
-pub(super) fn peer(text: &str) -> Result<String, String> {
+fn peer(text: &str) -> Result<String, String> {
     no_scheme(text)?;
     let Some((host, port)) = text.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.ends_with(']'))
     else {

@@ -2,6 +2,12 @@
 
 use std::fmt;
 
+/// What every refusal of a function of a later version says.
+pub(super) const LATER: &str = "not available in this version; remove it";
+
+/// Longer names are not compared: nobody misspells them, and comparing takes time and memory in proportion.
+const LONGEST_COMPARED: usize = 64;
+
 /// A place in the file. Lines and columns count from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Mark {
@@ -69,5 +75,17 @@ impl fmt::Display for ConfigErrors {
             write!(f, " {text}")?;
         }
         Ok(())
+    }
+}
+
+/// `did you mean "x"?`, or the whole list when nothing is near.
+pub(super) fn suggest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>, list: &str) -> String {
+    let names: Vec<&str> = names.collect();
+    let compared = names.iter().filter(|_| wrong.len() <= LONGEST_COMPARED);
+    let near = compared.map(|name| (strsim::damerau_levenshtein(wrong, name), name)).min();
+    match near {
+        Some((distance, name)) if distance <= 1 + name.len() / 4 => format!("did you mean \"{name}\"?"),
+        _ if names.is_empty() => "remove it".to_owned(),
+        _ => format!("{list} {}", names.join(", ")),
     }
 }

@@ -3,14 +3,15 @@
 use crate::red::{Metric, series_of_calls, with_calls};
 
 /// What other requests may hold while the largest one is being tagged, MiB.
-const OTHERS_MIB: u64 = 8;
+const OTHERS_MIB: usize = 8;
 
-/// Whether a request of `request` MiB can be taken with `limit` MiB for all: one that is compressed or gets tags is in
-/// hand twice for a moment.
+/// Whether a request of `request` bytes can be taken with `limit` bytes for all: one that is compressed or gets tags is
+/// held twice for a moment.
 ///
 /// # Errors
 /// What to change. A smaller limit would have clients told for ever to come again with a request that never fits.
-pub(super) fn memory(request: u64, limit: u64) -> Result<(), String> {
+pub(super) fn memory(request: usize, limit: usize) -> Result<(), String> {
+    let (request, limit) = (request >> 20, limit >> 20);
     let least = 2 * request + OTHERS_MIB;
     if limit >= least {
         return Ok(());

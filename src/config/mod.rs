@@ -1,58 +1,57 @@
 //! `collector-config.yaml` as types: the Collector's sections and keys, defaults, `${env:NAME:-default}`, and errors
 //! that name file, line, key and the fix.
 //!
-//! The way of a file: [`Source`] finds it, `yaml` makes a tree with positions, `reader` and `field` answer typed questions
-//! about the tree and collect every mistake, `definitions` asks about the components, `pipelines` holds the pipelines
-//! against them and `service` puts the result together. What comes out is a [`Config`]: complete, in range, and nothing in it that this version would ignore.
+//! A key is declared once, in `keys`, as a field of the struct that the rest of the program reads:
+//!
+//! ```text
+//! /// How long one attempt may take.
+//! pub timeout: Duration = "timeout", Time(MOMENT), Duration::from_secs(10);
+//! ```
+//!
+//! From that line follow reading, range and default, `check --print`, `check --schema` and `docs/configuration.md`. The
+//! macro behind it and what a form is are in `form`; the forms that there are, in `forms`.
+//!
+//! The way of a file: [`Source`] finds it, `yaml` makes a tree with positions, `reader` walks the tree and collects every
+//! mistake, `definitions` reads the components, `pipelines` holds the pipelines against them and `assemble` puts the
+//! result together. What comes out is a [`Config`]: complete, in range, and nothing in it that this version would ignore.
 //!
 //! Values of the environment and of headers never appear in an error, in [`print()`] or in `Debug`.
 
+mod assemble;
 mod component;
-mod defaults;
+mod contents;
 mod definitions;
+mod effective;
 mod endpoint;
 mod env;
 mod error;
-mod exporter;
-mod field;
-mod flow;
+mod form;
+mod forms;
+mod keys;
 mod limits;
+mod output;
+mod parse;
 mod pipelines;
 mod print;
 mod reader;
-mod sections;
-mod service;
+#[cfg(test)]
+mod reference;
+mod scalar;
+mod schema;
+mod secret;
 mod source;
-mod storage;
-mod types;
 mod units;
 mod yaml;
 
+pub use effective::{Config, Flow};
 pub use error::{ConfigErrors, Problem};
-pub use flow::Flow;
-pub use print::print;
-pub use source::{Source, load};
-pub use types::{
-    Breaker, Chain, ChainInfo, Compression, Config, Destination, FileStorage, Gateway, Health, LogEncoding, LogLevel,
-    Logs, Receiver, Retry, Role, Secret, Signals, Temporality,
+pub use keys::{
+    Breaker, Chain, ChainInfo, Compression, Destination, FileStorage, Gateway, Grpc, Health, HealthCheck, Inherit,
+    LogEncoding, LogLevel, Logs, Prometheus, Protocols, Receiver, Retry, Role, Signals, Telemetry, Temporality, Tls,
 };
+pub use parse::parse;
+pub use print::print;
+pub use schema::schema;
+pub use secret::Secret;
+pub use source::{Source, load};
 pub use units::{format_duration, format_size};
-
-/// Checks the configuration in `text`; `file_name` is what errors call it, `env` answers for `${env:NAME}`.
-///
-/// # Errors
-/// Every mistake of the file, in the order of its lines. After a syntax error or a key that is named twice the meaning of
-/// the rest is in doubt, so those are reported alone.
-pub fn parse(text: &str, file_name: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigErrors> {
-    let tree = yaml::parse(text).map_err(|problems| ConfigErrors::new(file_name, problems))?;
-    let reader = reader::Reader::new(env);
-    let config = {
-        let root = reader::Section::open(&reader, "", error::Mark::START, tree.as_ref());
-        let definitions = definitions::Definitions::read(&reader, &root);
-        let config = service::assemble(&reader, &root, definitions);
-        root.finish();
-        config
-    };
-    let problems = reader.into_problems();
-    if problems.is_empty() { Ok(config) } else { Err(ConfigErrors::new(file_name, problems)) }
-}

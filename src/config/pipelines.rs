@@ -5,25 +5,10 @@ use std::collections::BTreeSet;
 
 use super::component::{Component, Kind};
 use super::definitions::Definitions;
-use super::field::Field;
-use super::reader::{Reader, Section, suggest};
-use super::types::Destination;
-
-/// The pipelines that there can be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pipeline {
-    Traces,
-    Derived,
-    Metrics,
-    Logs,
-}
-
-const PIPELINES: [(&str, Pipeline); 4] = [
-    ("traces", Pipeline::Traces),
-    ("metrics/gateway", Pipeline::Derived),
-    ("metrics", Pipeline::Metrics),
-    ("logs", Pipeline::Logs),
-];
+use super::error::suggest;
+use super::forms::listed;
+use super::keys::{Destination, PIPELINES, Pipeline};
+use super::reader::{Field, Section};
 
 /// Which components something names, as section and name; and on which sides the connector stands.
 #[derive(Default)]
@@ -40,17 +25,12 @@ impl Used {
 }
 
 /// Reads the pipelines; whether there are any.
-pub(super) fn pipelines<'a>(
-    reader: &'a Reader<'a>,
-    section: Section<'a>,
-    all: &mut Definitions,
-    used: &mut Used,
-) -> bool {
+pub(super) fn pipelines(section: Section<'_>, all: &mut Definitions, used: &mut Used) -> bool {
     let mut count = 0;
     for (key, field) in section.all() {
         count += 1;
         match PIPELINES.iter().find(|(name, _)| *name == key.text) {
-            Some((_, pipeline)) => read(*pipeline, reader, field.section(), all, used),
+            Some((_, pipeline)) => read(*pipeline, field.section(), all, used),
             None => {
                 let hint = suggest(&key.text, PIPELINES.iter().map(|(name, _)| *name), "the pipelines are");
                 field.key_problem(format!("unknown pipeline; {hint}"));
@@ -73,17 +53,17 @@ pub(super) fn pipelines<'a>(
     count > 0
 }
 
-fn read<'a>(pipeline: Pipeline, reader: &'a Reader<'a>, section: Section<'a>, all: &mut Definitions, used: &mut Used) {
+fn read(pipeline: Pipeline, section: Section<'_>, all: &mut Definitions, used: &mut Used) {
     for (key, kind) in [("receivers", Kind::Receiver), ("processors", Kind::Processor), ("exporters", Kind::Exporter)] {
         let field = section.get(key);
-        let listed = field.as_ref().map(names).unwrap_or_default();
+        let names = field.as_ref().map(listed).unwrap_or_default();
         let empty = field.as_ref().is_none_or(Field::is_empty_list);
         if empty && kind != Kind::Processor {
             section.problem(format!("no {key}; name at least one, for example {key}: [{}]", pipeline.example(kind)));
         }
-        for (name, item) in listed {
+        for (name, item) in names {
             match pipeline.take(kind, &name) {
-                Ok(Component::Destination) => match all.destination(&name, reader) {
+                Ok(Component::Destination) => match all.destination(&name) {
                     Some(index) => {
                         used.mark(kind, &name);
                         pipeline.feed(&mut all.destinations[index]);
@@ -109,21 +89,6 @@ fn read<'a>(pipeline: Pipeline, reader: &'a Reader<'a>, section: Section<'a>, al
         }
     }
     section.finish();
-}
-
-/// The names of a list and their places; a name that stands there twice is reported and left out.
-pub(super) fn names<'a>(field: &Field<'a>) -> Vec<(String, Field<'a>)> {
-    let mut names: Vec<(String, Field<'a>)> = Vec::new();
-    for item in field.items().unwrap_or_default() {
-        match item.text() {
-            Some(name) if names.iter().any(|(earlier, _)| *earlier == name) => {
-                item.problem(format!("\"{name}\" is named twice; keep one of them"));
-            }
-            Some(name) => names.push((name, item)),
-            None => {}
-        }
-    }
-    names
 }
 
 impl Pipeline {

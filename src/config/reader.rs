@@ -1,18 +1,18 @@
-//! Asking the tree for typed values: every question that fails leaves a problem behind and the asker carries on with
-//! the default, so that one pass finds every mistake of the file.
+//! Walking the tree of a file: every question that fails leaves a problem behind and the asker carries on with the
+//! default, so that one pass finds every mistake of the file.
 //!
 //! Values that came from the environment, and values that may hold a password, are never repeated in a problem.
 
-use std::cell::RefCell;
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 
-use super::env::Env;
-use super::error::{Mark, Problem};
-use super::field::{Field, kind};
+use super::env::{self, Env};
+use super::error::{Mark, Problem, suggest};
 use super::yaml::{Key, Node, Value};
 
 /// Collects the problems of one file.
 pub(super) struct Reader<'a> {
-    pub(super) env: Env<'a>,
+    env: Env<'a>,
     problems: RefCell<Vec<Problem>>,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Section<'a> {
         match node {
             Some(Node { value: Value::Map(map), .. }) => entries = map,
             Some(node) if !node.is_null() => {
-                reader.problem(node.at, &path, format!("expected keys and values, found {}", kind(node)));
+                reader.problem(node.at, &path, format!("expected keys and values, found {}", node.kind()));
             }
             _ => {}
         }
@@ -67,7 +67,10 @@ impl<'a> Section<'a> {
 
     /// The value of `key`, if the file has it.
     pub(super) fn get(&self, key: &'static str) -> Option<Field<'a>> {
-        self.known.borrow_mut().push(key);
+        let mut known = self.known.borrow_mut();
+        if !known.contains(&key) {
+            known.push(key);
+        }
         let (key, node) = self.entries.iter().find(|(name, _)| name.text == key)?;
         Some(self.field(key, node))
     }
@@ -105,7 +108,7 @@ impl<'a> Section<'a> {
     }
 
     fn field(&self, key: &'a Key, node: &'a Node) -> Field<'a> {
-        Field::new(self.reader, self.join(&key.text), key.at, node)
+        Field { reader: self.reader, path: self.join(&key.text), key_at: key.at, node, broken: Cell::new(false) }
     }
 
     fn join(&self, key: &str) -> String {
@@ -113,13 +116,96 @@ impl<'a> Section<'a> {
     }
 }
 
-/// `did you mean "x"?`, or the whole list when nothing is near.
-pub(super) fn suggest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>, list: &str) -> String {
-    let names: Vec<&str> = names.collect();
-    let near = names.iter().map(|name| (strsim::damerau_levenshtein(wrong, name), name)).min();
-    match near {
-        Some((distance, name)) if distance <= 1 + name.len() / 4 => format!("did you mean \"{name}\"?"),
-        _ if names.is_empty() => "remove it".to_owned(),
-        _ => format!("{list} {}", names.join(", ")),
+/// One value of the file and what is known about its place.
+pub(super) struct Field<'a> {
+    reader: &'a Reader<'a>,
+    path: String,
+    key_at: Mark,
+    node: &'a Node,
+    broken: Cell<bool>,
+}
+
+impl<'a> Field<'a> {
+    /// Reports a problem of this value, unless it has one already.
+    pub(super) fn problem(&self, text: impl Into<String>) {
+        if !self.broken.replace(true) {
+            let at = if self.node.is_null() { self.key_at } else { self.node.at };
+            self.reader.problem(at, &self.path, text);
+        }
     }
+
+    /// Reports a problem of the key and not of its value.
+    pub(super) fn key_problem(&self, text: impl Into<String>) {
+        self.reader.problem(self.key_at, &self.path, text);
+    }
+
+    /// Reports `why`, preceded by the value where that gives nothing away.
+    pub(super) fn wrong<T>(&self, scalar: &Scalar<'_>, why: impl Into<String>) -> Option<T> {
+        let why = why.into();
+        if scalar.substituted || scalar.text.contains('@') || scalar.text.chars().count() > 60 {
+            self.problem(why);
+        } else {
+            self.problem(format!("\"{}\": {why}", scalar.text.escape_debug()));
+        }
+        None
+    }
+
+    /// The value as a mapping.
+    pub(super) fn section(&self) -> Section<'a> {
+        Section::open(self.reader, self.path.clone(), self.key_at, Some(self.node))
+    }
+
+    /// The items of a list, each with its own place.
+    pub(super) fn items(&self) -> Option<Vec<Field<'a>>> {
+        let Value::List(items) = &self.node.value else {
+            self.problem(format!("expected a list, for example [a, b]; found {}", self.node.kind()));
+            return None;
+        };
+        let (reader, path) = (self.reader, &self.path);
+        let item =
+            |node: &'a Node| Field { reader, path: path.clone(), key_at: node.at, node, broken: Cell::default() };
+        Some(items.iter().map(item).collect())
+    }
+
+    /// `[]` or nothing at all.
+    pub(super) fn is_empty_list(&self) -> bool {
+        self.node.is_null() || matches!(&self.node.value, Value::List(items) if items.is_empty())
+    }
+
+    /// The value as a scalar with the environment filled in; `wanted` says in an error what it should have been.
+    pub(super) fn scalar(&self, wanted: &str) -> Option<Scalar<'a>> {
+        let Value::Scalar { text, plain } = &self.node.value else {
+            self.problem(format!("expected {wanted}, found {}", self.node.kind()));
+            return None;
+        };
+        if self.node.is_null() {
+            self.problem("no value; give one, or remove the key for its default");
+            return None;
+        }
+        match env::expand(text, self.reader.env) {
+            Ok(expanded) => {
+                let substituted = text.contains("${");
+                Some(Scalar {
+                    text: expanded,
+                    typed: *plain && !substituted,
+                    number: *plain || substituted,
+                    substituted,
+                })
+            }
+            Err(why) => {
+                self.problem(why);
+                None
+            }
+        }
+    }
+}
+
+/// A scalar after substitution. What came from the environment has whatever type is wanted, as in the Collector.
+pub(super) struct Scalar<'a> {
+    pub(super) text: Cow<'a, str>,
+    /// Written plainly in the file, so that `5` is a number and not a text.
+    pub(super) typed: bool,
+    /// May be read as a number or a truth value.
+    pub(super) number: bool,
+    substituted: bool,
 }

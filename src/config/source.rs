@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::{fmt, fs};
 
+use super::effective::Config;
 use super::error::{ConfigErrors, Problem};
-use super::types::Config;
+use super::parse::parse;
 
 /// The name that is looked for.
 const NAME: &str = "collector-config.yaml";
 /// Where packages install it.
 const SYSTEM: &str = "/etc/chainspan/collector-config.yaml";
 /// The text that stands at the top of the repository.
-const SHIPPED: &str = include_str!("../../collector-config.yaml");
+pub(super) const SHIPPED: &str = include_str!("../../collector-config.yaml");
 /// No configuration is larger; a file that is, is something else.
 const MAX_BYTES: u64 = 1 << 20;
 
@@ -43,8 +44,16 @@ impl Source {
     pub fn load(&self) -> Result<Config, ConfigErrors> {
         match self {
             Self::File(path) => load(path),
-            Self::Shipped => super::parse(SHIPPED, &self.to_string(), &variable),
+            Self::Shipped => parse(SHIPPED, &self.to_string(), &variable),
         }
+    }
+}
+
+impl Config {
+    /// The shipped file: every default, and the pipelines that it names.
+    pub fn shipped() -> Self {
+        let parsed = parse(SHIPPED, NAME, &|_| None);
+        parsed.expect("the shipped file is valid: its tests read it")
     }
 }
 
@@ -64,7 +73,7 @@ impl fmt::Display for Source {
 pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
     let name = path.display().to_string();
     let text = read(path).map_err(|why| ConfigErrors::new(name.as_str(), vec![Problem::of_file(why)]))?;
-    super::parse(&text, &name, &variable)
+    parse(&text, &name, &variable)
 }
 
 fn read(path: &Path) -> Result<String, String> {

@@ -8,11 +8,16 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
 use super::error::{Mark, Problem};
+use super::scalar;
 
 /// Deeper than any key of ours by far.
 const MAX_DEPTH: usize = 32;
-/// Bounds what aliases of aliases may blow up to.
+/// The most values, keys included: bounds what aliases of aliases may blow up to.
 const MAX_NODES: usize = 100_000;
+/// The most bytes of text: bounds what aliases of long texts may blow up to.
+const MAX_TEXT: usize = 4 << 20;
+/// The longest key, bytes: keys are repeated in the paths of all that is below them.
+const MAX_KEY: usize = 256;
 
 /// A value and where it begins.
 #[derive(Clone, Debug)]
@@ -42,14 +47,28 @@ pub(super) struct Key {
 impl Node {
     /// Nothing was written: `key:`, `key: ~` or `key: null`.
     pub(super) fn is_null(&self) -> bool {
-        matches!(&self.value, Value::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+        matches!(&self.value, Value::Scalar { text, plain: true } if scalar::is_null(text))
     }
 
-    fn count(&self) -> usize {
-        1 + match &self.value {
-            Value::Scalar { .. } => 0,
-            Value::List(items) => items.iter().map(Self::count).sum(),
-            Value::Map(entries) => entries.iter().map(|(_, node)| node.count()).sum(),
+    /// What the value looks like, for `found …` in an error.
+    pub(super) fn kind(&self) -> &'static str {
+        match &self.value {
+            Value::List(_) => "a list",
+            Value::Map(_) => "keys and values",
+            Value::Scalar { text, plain: true } => scalar::kind(text),
+            Value::Scalar { .. } => "a text",
+        }
+    }
+
+    /// How many values there are in this one, and how many bytes of text.
+    fn size(&self) -> (usize, usize) {
+        let sum = |(nodes, text), (more_nodes, more_text)| (nodes + more_nodes, text + more_text);
+        match &self.value {
+            Value::Scalar { text, .. } => (1, text.len()),
+            Value::List(items) => items.iter().map(Self::size).fold((1, 0), sum),
+            Value::Map(entries) => {
+                entries.iter().map(|(key, node)| sum((1, key.text.len()), node.size())).fold((1, 0), sum)
+            }
         }
     }
 }
@@ -63,7 +82,13 @@ struct Open {
 
 enum Body {
     List(Vec<Node>),
-    Map { entries: Vec<(Key, Node)>, key: Option<Key> },
+    Map {
+        entries: Vec<(Key, Node)>,
+        /// The line of each key.
+        lines: HashMap<String, usize>,
+        /// The key whose value comes next.
+        key: Option<Key>,
+    },
 }
 
 /// Reads one document. `None`: the file holds nothing but comments.
@@ -103,6 +128,7 @@ struct Tree {
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
+    text: usize,
     problems: Vec<Problem>,
 }
 
@@ -121,7 +147,11 @@ impl Tree {
             }
             Event::MappingStart(anchor, tag) => {
                 self.no_tag(tag.is_some(), at)?;
-                self.enter(Open { at, anchor, body: Body::Map { entries: Vec::new(), key: None } })
+                self.enter(Open {
+                    at,
+                    anchor,
+                    body: Body::Map { entries: Vec::new(), lines: HashMap::new(), key: None },
+                })
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(Open { at, anchor, body }) = self.open.pop() else { return Ok(()) };
@@ -131,10 +161,14 @@ impl Tree {
                 };
                 self.close(Node { at, value }, anchor)
             }
-            Event::Alias(anchor) => match self.anchors.get(&anchor).cloned() {
+            Event::Alias(anchor) => match self.anchors.remove(&anchor) {
                 Some(node) => {
-                    self.nodes += node.count();
-                    self.close(Node { at, ..node }, 0)
+                    // Counted before it is copied.
+                    let (nodes, text) = node.size();
+                    self.grow(at, nodes, text)?;
+                    let copy = Node { at, value: node.value.clone() };
+                    self.anchors.insert(anchor, node);
+                    self.close(copy, 0)
                 }
                 None => Err(Problem::new(at, self.path(), "an alias inside its own anchor; write the value out")),
             },
@@ -164,36 +198,61 @@ impl Tree {
 
     /// A whole value has been read: it belongs to what is open, or is the document.
     fn close(&mut self, node: Node, anchor: usize) -> Result<(), Problem> {
-        self.nodes += 1;
-        if self.nodes > MAX_NODES {
-            return Err(Problem::new(
-                node.at,
-                "",
-                format!("more than {MAX_NODES} values once aliases are written out"),
-            ));
-        }
+        let text = if let Value::Scalar { text, .. } = &node.value { text.len() } else { 0 };
+        self.grow(node.at, 1, text)?;
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
         }
-        let path = self.path();
-        match self.open.last_mut().map(|open| &mut open.body) {
-            None => self.root = Some(node),
-            Some(Body::List(items)) => items.push(node),
-            Some(Body::Map { entries, key: slot }) => match slot.take() {
-                None => {
-                    let Value::Scalar { text, .. } = node.value else {
-                        return Err(Problem::new(node.at, path, "a list or mapping as a key; keys are names"));
-                    };
+        let Some(open) = self.open.last_mut() else {
+            self.root = Some(node);
+            return Ok(());
+        };
+        let (entries, lines, slot) = match &mut open.body {
+            Body::Map { entries, lines, key } => (entries, lines, key),
+            Body::List(items) => {
+                items.push(node);
+                return Ok(());
+            }
+        };
+        let Some(key) = slot.take() else {
+            return match node.value {
+                Value::Scalar { text, .. } if text.len() <= MAX_KEY => {
                     *slot = Some(Key { at: node.at, text });
+                    Ok(())
                 }
-                Some(key) => match entries.iter().find(|(earlier, _)| earlier.text == key.text) {
-                    Some((earlier, _)) => {
-                        let text = format!("named twice, first on line {}; keep one of them", earlier.at.line);
-                        self.problems.push(Problem::new(key.at, path, text));
-                    }
-                    None => entries.push((key, node)),
-                },
-            },
+                Value::Scalar { .. } => Err(Problem::new(
+                    node.at,
+                    self.path(),
+                    format!("a key longer than {MAX_KEY} bytes; keys are names"),
+                )),
+                _ => Err(Problem::new(node.at, self.path(), "a list or mapping as a key; keys are names")),
+            };
+        };
+        match lines.get(&key.text).copied() {
+            Some(line) => {
+                let mut path = self.path();
+                path.push_str(if path.is_empty() { "" } else { "." });
+                path.push_str(&key.text);
+                let text = format!("named twice, first on line {line}; keep one of them");
+                self.problems.push(Problem::new(key.at, path, text));
+            }
+            None => {
+                lines.insert(key.text.clone(), key.at.line);
+                entries.push((key, node));
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts `nodes` values with `text` bytes of text.
+    fn grow(&mut self, at: Mark, nodes: usize, text: usize) -> Result<(), Problem> {
+        self.nodes += nodes;
+        self.text += text;
+        if self.nodes > MAX_NODES {
+            return Err(Problem::new(at, "", format!("more than {MAX_NODES} values once aliases are written out")));
+        }
+        if self.text > MAX_TEXT {
+            return Err(Problem::new(at, "", "more than 4 MiB of text once aliases are written out"));
         }
         Ok(())
     }

@@ -120,7 +120,7 @@ impl Pipeline {
             rules: Rules::new(chain, gateway),
             traces: chain.map_or_else(
                 || Traces::new(0, Duration::ZERO),
-                |chain| Traces::new(chain.inherit_traces, chain.inherit_ttl),
+                |chain| Traces::new(chain.inherit.traces, chain.inherit.ttl),
             ),
             budget,
             red,

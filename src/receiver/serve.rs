@@ -27,7 +27,8 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
     let (health, reporter) = HealthEndpoint::new();
-    let service = GrpcService::new(pipeline, settings.max_request_bytes, FailedRequests::new(telemetry), health);
+    let service =
+        GrpcService::new(pipeline, settings.protocols.grpc.max_request_bytes, FailedRequests::new(telemetry), health);
     let (tell, told) = oneshot::channel::<()>();
     let signal = async {
         shutdown.await;
@@ -40,7 +41,7 @@ pub async fn serve(
         let _ = told.await;
     };
     tokio::select! {
-        () = connections::serve(listener, service.clone(), settings.max_concurrent_streams, signal) => {}
+        () = connections::serve(listener, service.clone(), settings.protocols.grpc.max_concurrent_streams, signal) => {}
         never = reporter.follow(readiness, drained) => match never {},
     }
 }

@@ -52,9 +52,11 @@ impl Service {
     /// When an address is taken or a destination cannot be set up. Nothing keeps running then.
     pub async fn start(config: Config) -> Result<Self, ServiceError> {
         let mut listening = BTreeMap::new();
-        let grpc = bind("otlp/grpc", config.receiver.grpc, &mut listening).await?;
-        let scrapes = bind_if("prometheus", config.prometheus, &mut listening).await?;
-        let health = bind_if("health_check", config.health_check, &mut listening).await?;
+        let grpc = bind("otlp/grpc", config.receiver.protocols.grpc.endpoint, &mut listening).await?;
+        let scrapes =
+            bind_if("prometheus", config.prometheus.map(|exporter| exporter.endpoint), &mut listening).await?;
+        let health =
+            bind_if("health_check", config.health_check.map(|extension| extension.endpoint), &mut listening).await?;
 
         let telemetry = Telemetry::new();
         let lifecycle = Lifecycle::new();

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chainspan::config::{self, Compression, Retry, Role, Secret, Signals};
+use chainspan::config::{self, Retry, Secret, Signals};
 use chainspan::delivery::{Destination, DestinationStatus, Parcel, Signal};
 use chainspan::store::{Filter, Letter, Store, StoreSettings};
 use chainspan::telemetry::Telemetry;
@@ -23,9 +23,6 @@ pub(crate) fn settings(fault: &FaultServer) -> config::Destination {
         name: "otlp/test".to_owned(),
         endpoint: fault.address().to_string(),
         headers: vec![("x-token".to_owned(), Secret::new("secret"))],
-        compression: Compression::None,
-        timeout: Duration::from_secs(10),
-        max_request_bytes: 1 << 20,
         connections: 1,
         retry: Retry {
             initial_interval: Duration::from_millis(5),
@@ -37,10 +34,8 @@ pub(crate) fn settings(fault: &FaultServer) -> config::Destination {
             open_min: Duration::from_millis(20),
             open_max: Duration::from_millis(100),
         },
-        spill_after: Duration::from_millis(100),
-        role: Role::Required,
-        temporality: config::Temporality::Delta,
         signals: Signals { traces: true, metrics: true, logs: true, derived: true },
+        ..config::Destination::default()
     }
 }
 

@@ -40,12 +40,8 @@ impl Receiver {
         let address = listener.local_addr().unwrap();
         let budget = Budget::new(memory);
         let pipeline = Pipeline::new(Parts::bare(budget.clone(), Telemetry::new()));
-        let settings = config::Receiver {
-            grpc: address,
-            max_request_bytes,
-            max_concurrent_streams: 128,
-            memory_limit_bytes: memory,
-        };
+        let mut settings = config::Receiver::default();
+        settings.protocols.grpc.max_request_bytes = max_request_bytes;
         let (readiness, ready) = watch::channel(Readiness::Serving);
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(async move {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chainspan::chain::ChainId;
-use chainspan::config::{self, Compression, Retry, Role, Signals, Temporality};
+use chainspan::config::{self, Retry, Signals, Temporality};
 use chainspan::delivery::Destination;
 use chainspan::export::otlp::{Period, PushSettings, Pusher, requests};
 use chainspan::gateway::{Operation, OutcomeClass};
@@ -235,10 +235,7 @@ fn destination(fault: &FaultServer, temporality: Temporality, telemetry: &Teleme
     let settings = config::Destination {
         name: "otlp/test".to_owned(),
         endpoint: fault.address().to_string(),
-        headers: Vec::new(),
-        compression: Compression::None,
         timeout: Duration::from_millis(300),
-        max_request_bytes: 1 << 20,
         connections: 1,
         retry: Retry {
             initial_interval: Duration::from_millis(5),
@@ -250,10 +247,9 @@ fn destination(fault: &FaultServer, temporality: Temporality, telemetry: &Teleme
             open_min: Duration::from_millis(20),
             open_max: Duration::from_millis(100),
         },
-        spill_after: Duration::from_millis(100),
-        role: Role::Required,
         temporality,
-        signals: Signals { traces: false, metrics: false, logs: false, derived: true },
+        signals: Signals { derived: true, ..Signals::default() },
+        ..config::Destination::default()
     };
     Destination::start(settings, telemetry, None).expect("sound settings")
 }

@@ -1,37 +1,21 @@
-//! Reads `service`: what runs, what it says and how long it may take to stop; and puts the configuration together.
-
-use std::time::Duration;
+//! Holds `service` against the components that are defined, and puts the configuration together.
 
 use super::component::Kind;
 use super::definitions::Definitions;
+use super::effective::Config;
+use super::endpoint;
 use super::error::Mark;
-use super::pipelines::{Used, names, pipelines};
+use super::form::Keys;
+use super::keys::{Destination, Service};
+use super::pipelines::{Used, pipelines};
 use super::reader::{Reader, Section};
-use super::types::{Config, Destination, LogEncoding, LogLevel, Logs};
-use super::{defaults, endpoint};
-
-/// The names of `logs.level`.
-pub(super) const LEVELS: [(&str, LogLevel); 4] =
-    [("error", LogLevel::Error), ("warn", LogLevel::Warn), ("info", LogLevel::Info), ("debug", LogLevel::Debug)];
-/// The names of `logs.encoding`.
-pub(super) const ENCODINGS: [(&str, LogEncoding); 2] = [("console", LogEncoding::Console), ("json", LogEncoding::Json)];
-
-/// The longest drain that can be asked for.
-const HOUR: Duration = Duration::from_secs(3600);
 
 /// Holds `service` against the definitions and puts the configuration together.
 pub(super) fn assemble<'a>(reader: &'a Reader<'a>, root: &Section<'a>, mut all: Definitions) -> Config {
-    let service = root.section("service");
+    let service = Service::read(root.section("service"));
     let mut used = Used::default();
-    extensions(&service, &mut used);
-    let telemetry = service.section("telemetry");
-    telemetry.refuse("metrics", "chainspan's own metrics are on exporters.prometheus; remove it");
-    let logs = logs(telemetry.section("logs"));
-    telemetry.finish();
-    let shutdown_timeout =
-        service.or("shutdown_timeout", defaults::SHUTDOWN_TIMEOUT, |field| field.duration(Duration::ZERO..=HOUR));
-    let any = pipelines(reader, service.section("pipelines"), &mut all, &mut used);
-    service.finish();
+    service.extensions.iter().for_each(|name| used.mark(Kind::Extension, name));
+    let any = pipelines(root.section("service").section("pipelines"), &mut all, &mut used);
 
     for (kind, name, at) in all.defined.iter().filter(|_| any) {
         if !used.names.contains(&(kind.section(), name.clone())) {
@@ -53,8 +37,8 @@ pub(super) fn assemble<'a>(reader: &'a Reader<'a>, root: &Section<'a>, mut all: 
         health_check: is_used(Kind::Extension, "health_check").then_some(all.health_check),
         receiver: all.receiver,
         file_storage: is_used(Kind::Extension, "file_storage").then_some(all.file_storage),
-        logs,
-        shutdown_timeout,
+        logs: service.telemetry.logs,
+        shutdown_timeout: service.shutdown_timeout,
     };
     addresses(reader, &all.defined, &config);
     config
@@ -66,9 +50,11 @@ fn addresses(reader: &Reader<'_>, defined: &[(Kind, String, Mark)], config: &Con
         let found = defined.iter().find(|(other, defined, _)| *other == kind && defined == name);
         found.map_or(Mark::START, |(_, _, at)| *at)
     };
-    let mut taken = vec![("receivers.otlp.protocols.grpc".to_owned(), config.receiver.grpc)];
-    let ours =
-        [(Kind::Exporter, "prometheus", config.prometheus), (Kind::Extension, "health_check", config.health_check)];
+    let mut taken = vec![("receivers.otlp.protocols.grpc".to_owned(), config.receiver.protocols.grpc.endpoint)];
+    let ours = [
+        (Kind::Exporter, "prometheus", config.prometheus.map(|exporter| exporter.endpoint)),
+        (Kind::Extension, "health_check", config.health_check.map(|extension| extension.endpoint)),
+    ];
     for (kind, name, address) in ours {
         let Some(address) = address else { continue };
         let path = format!("{}.{name}", kind.section());
@@ -79,33 +65,10 @@ fn addresses(reader: &Reader<'_>, defined: &[(Kind, String, Mark)], config: &Con
         taken.push((path, address));
     }
     for Destination { name, endpoint, .. } in &config.destinations {
-        if endpoint::same(endpoint, config.receiver.grpc) {
+        if endpoint::same(endpoint, config.receiver.protocols.grpc.endpoint) {
             let text =
                 "this is chainspan's own receiver, everything would go round in a circle; name the agent's address";
             reader.problem(place(Kind::Exporter, name), format!("exporters.{name}.endpoint"), text);
         }
     }
-}
-
-fn extensions(service: &Section<'_>, used: &mut Used) {
-    let Some(field) = service.get("extensions") else {
-        defaults::EXTENSIONS.iter().for_each(|name| used.mark(Kind::Extension, name));
-        return;
-    };
-    for (name, item) in names(&field) {
-        match Kind::Extension.component(&name) {
-            Ok(_) => used.mark(Kind::Extension, &name),
-            Err(why) => item.problem(format!("\"{name}\": {why}")),
-        }
-    }
-}
-
-fn logs(section: Section<'_>) -> Logs {
-    let Logs { level, encoding } = defaults::LOGS;
-    let logs = Logs {
-        level: section.or("level", level, |field| field.one_of(&LEVELS)),
-        encoding: section.or("encoding", encoding, |field| field.one_of(&ENCODINGS)),
-    };
-    section.finish();
-    logs
 }

@@ -1,6 +1,32 @@
-//! The pipelines of a configuration, seen from its result: for printing it and for telling a person what would run.
+//! The effective configuration: read, checked and filled in with defaults. The rooms of the program are built from it.
 
-use super::types::{Config, Signals};
+use std::time::Duration;
+
+use super::keys::{Chain, Destination, FileStorage, Gateway, HealthCheck, Logs, Prometheus, Receiver, Signals};
+
+/// Everything that `chainspan run` needs to know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `receivers.otlp`.
+    pub receiver: Receiver,
+    /// `processors.chain`; absent from the traces pipeline: spans are neither tagged nor resolved.
+    pub chain: Option<Chain>,
+    /// `connectors.gateway`; absent from the traces pipeline: nothing is measured.
+    pub gateway: Option<Gateway>,
+    /// Every `exporters.otlp/NAME` that a pipeline names, in the order of the file.
+    pub destinations: Vec<Destination>,
+    /// `exporters.prometheus`, when the `metrics/gateway` pipeline names it.
+    pub prometheus: Option<Prometheus>,
+    /// `extensions.health_check`, when `service.extensions` names it.
+    pub health_check: Option<HealthCheck>,
+    /// `extensions.file_storage`, when `service.extensions` names it: where requests and dead letters are kept. Absent: what
+    /// is not delivered goes back to the client.
+    pub file_storage: Option<FileStorage>,
+    /// `service.telemetry.logs`.
+    pub logs: Logs,
+    /// `service.shutdown_timeout`: how long a drain may take.
+    pub shutdown_timeout: Duration,
+}
 
 /// One pipeline: names of components.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,16 +46,6 @@ impl<'a> Flow<'a> {
 }
 
 impl Config {
-    /// Which signals have a pipeline: the others are not received.
-    pub fn signals(&self) -> Signals {
-        Signals {
-            traces: self.gateway.is_some() || self.destinations.iter().any(|each| each.signals.traces),
-            metrics: self.destinations.iter().any(|each| each.signals.metrics),
-            logs: self.destinations.iter().any(|each| each.signals.logs),
-            derived: self.gateway.is_some(),
-        }
-    }
-
     /// The pipelines by name, in the order of the way of the data.
     pub fn flows(&self) -> Vec<(&'static str, Flow<'_>)> {
         let to = |takes: fn(&Signals) -> bool| {
