@@ -33,7 +33,7 @@ const MAX_CHAINS: usize = 100;
 pub(super) fn destination(status: &DestinationStatus) -> (String, Finding) {
     let (failures, output) = reached(status);
     let observed = u64::from(status.failures);
-    let untaken = status.untaken.iter().filter(|_| status.role == Role::Required);
+    let untaken = status.unimplemented.iter().filter(|_| status.role == Role::Required);
     let untaken: Vec<String> = untaken.map(|(signal, why)| format!("does not take {}: {why}", signal.name())).collect();
     if untaken.is_empty() {
         return (name_of(status), Finding { failures, observed, output });
@@ -44,7 +44,7 @@ pub(super) fn destination(status: &DestinationStatus) -> (String, Finding) {
 
 /// Whether a destination takes nothing at all, not only not one signal or the other.
 pub(super) fn takes_nothing(status: &DestinationStatus) -> bool {
-    reached(status).0 >= TO_DEGRADE || status.untaken.len() == Signal::ALL.len()
+    reached(status).0 >= TO_DEGRADE || status.unimplemented.len() == Signal::ALL.len()
 }
 
 /// Failures in a row of a destination as a whole, and what it says.

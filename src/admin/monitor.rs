@@ -216,7 +216,7 @@ impl Monitor {
         // One that does not take one signal warns, and takes the others.
         let mut down = required.filter(|status| {
             results.degraded(&findings::name_of(status))
-                && (status.untaken.is_empty() || findings::takes_nothing(status))
+                && (status.unimplemented.is_empty() || findings::takes_nothing(status))
         });
         down.next().map(|status| status.name.clone())
     }

@@ -133,7 +133,7 @@ fn destination(status: &DestinationStatus) -> Destination<'_> {
         breaker: status.breaker.label(),
         failures: status.failures,
         last_error: status.last_error.as_deref(),
-        untaken: status.untaken.iter().map(|(signal, why)| (signal.name(), why.as_str())).collect(),
+        untaken: status.unimplemented.iter().map(|(signal, why)| (signal.name(), why.as_str())).collect(),
         backlog_age_seconds: status.backlog_age.unwrap_or_default().as_secs_f64(),
         queue_bytes: status.queue_bytes,
     }

@@ -37,7 +37,7 @@ fn destination() -> DestinationStatus {
         failures: 0,
         breaker: BreakerState::Closed,
         last_error: None,
-        untaken: Vec::new(),
+        unimplemented: Vec::new(),
     }
 }
 

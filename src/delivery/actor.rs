@@ -1,5 +1,5 @@
-//! The one task of a destination. It owns the queue, the connections' work and the books; everybody else sends it
-//! commands. It never waits for one thing alone, and never copies a body.
+//! The one task of a destination. It owns the parts; everybody else sends it commands. It never waits for one thing alone, and
+//! never copies a body.
 //!
 //! There is no timer for coalescing: whenever a connection is free it takes everything that waits, up to the limit. So an
 //! idle system sends at once, and while requests are in flight the next one grows.
@@ -10,117 +10,64 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::backlog::Backlog;
-use super::backoff::Backoff;
-use super::breaker::Breaker;
-use super::caller::{Caller, Finished};
-use super::closing::Draining;
-use super::isolate::{Limit, Refusals};
-use super::keeper::{Answer, Keeper};
-use super::lanes::Lanes;
-use super::ledger::Books;
-use super::meters::Meters;
-use super::queue::{Piece, Queue};
-use super::slot::{Sending, Slot};
-use super::sweep::drop_lapsed;
-use super::tickets::{Reply, Tickets};
-use super::{Moved, Signal, Undelivered};
-use crate::config::Role;
+use super::client::{Client, Finished};
+use super::command::{Command, Moved};
+use super::drain::Drain;
+use super::inflight::{Accounting, Sending};
+use super::parts::Parts;
+use super::policy::{Event, Failure};
+use super::settle::settle;
+use super::spool::{Drained, Spool};
 use crate::lock::lock;
-use crate::otlp;
+use crate::otlp::Signal;
 
-/// Commands taken in one go.
-const MOUTHFUL: usize = 256;
-/// How far away "no timer" is.
-const FAR: Duration = Duration::from_secs(86_400);
+/// The most commands that are handled before the connections have their turn.
+const COMMAND_BATCH: usize = 256;
+/// When the alarm rings if there is nothing to wait for.
+const NO_ALARM: Duration = Duration::from_secs(86_400);
+/// An attempt that nobody waits for any more speaks against the destination, not against its clients, if it has taken longer
+/// than this.
+const SLOW_ATTEMPT: Duration = Duration::from_secs(1);
 
-/// What the actor is told.
+/// The task of a destination.
 #[derive(Debug)]
-pub(crate) enum Command {
-    /// A parcel, in one piece or several.
-    Take {
-        signal: Signal,
-        spans: u32,
-        /// Not to be sent again when it may have arrived.
-        once: bool,
-        pieces: Vec<otlp::Piece>,
-        /// What the pieces were cut from, if there are several.
-        held: Option<bytes::Bytes>,
-        deadline: Option<Instant>,
-        reply: Option<Reply>,
-    },
-    /// Somebody dropped a receipt.
-    Withdrawn,
-    /// Do not sit out pauses that nobody asked for.
-    Hurry,
-    /// An answer of the store.
-    Store(Answer),
-    /// An operator has moved dead letters.
-    Moved(Moved),
-    /// Write what clients still wait for, or hand it back, and go on.
-    LetGo { done: oneshot::Sender<bool> },
-    /// Finish what is in hand by `deadline`, then take nothing more.
-    Drain { deadline: Instant, done: oneshot::Sender<bool> },
+pub(crate) struct Actor<S> {
+    parts: Parts<S>,
+    client: Arc<Client>,
+    drain: Drain,
+    /// The most bytes in memory, where nobody waits for them (debug destinations).
+    max_queue_bytes: Option<u64>,
+    /// One consistent view for everybody outside.
+    published: Arc<Mutex<Accounting>>,
 }
 
-/// The state of a destination.
-pub(crate) struct Actor {
-    pub(crate) name: String,
-    pub(crate) role: Role,
-    pub(crate) max_request_bytes: usize,
-    pub(crate) debug_queue_bytes: u64,
-    pub(crate) spill_after: Duration,
-    /// How long a record may wait on the disk.
-    pub(crate) patience: Option<Duration>,
-    pub(crate) caller: Arc<Caller>,
-    pub(crate) backoff: Backoff,
-    pub(crate) breaker: Breaker,
-    pub(crate) lanes: Lanes,
-    pub(crate) refusals: Refusals,
-    pub(crate) limit: Limit,
-    pub(crate) meters: Meters,
-    pub(crate) published: Arc<Mutex<Books>>,
-    pub(crate) slots: Vec<Slot>,
-    pub(crate) queue: Queue,
-    pub(crate) tickets: Tickets,
-    /// Where there is a store.
-    pub(crate) keeper: Option<Keeper>,
-    pub(crate) sequence: u64,
-    /// RetryInfo holds for all connections.
-    pub(crate) not_before: Option<Instant>,
-    pub(crate) earliest_deadline: Option<Instant>,
-    /// When the oldest parcel that is in memory alone is to be written.
-    pub(crate) spill_due: Option<Instant>,
-    /// Something in memory is on the disk by now.
-    pub(crate) shed: bool,
-    /// Whose turn it is: that of the backlog.
-    pub(crate) stored_turn: bool,
-    pub(crate) withdrawn: bool,
-    pub(crate) last_sweep: Option<Instant>,
-    pub(crate) draining: Vec<Draining>,
-    /// Nothing was handed back for want of a place since the drain began.
-    pub(crate) clean: bool,
-    pub(crate) closed: bool,
-}
+impl<S: Spool> Actor<S> {
+    pub(crate) fn new(
+        parts: Parts<S>,
+        client: Client,
+        max_queue_bytes: Option<u64>,
+        published: Arc<Mutex<Accounting>>,
+    ) -> Self {
+        Self { parts, client: Arc::new(client), drain: Drain::default(), max_queue_bytes, published }
+    }
 
-impl Actor {
     /// Works until nobody is left who could send a command.
     pub(crate) async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Command>) {
-        let mut commands = Vec::with_capacity(MOUTHFUL);
+        let mut commands = Vec::with_capacity(COMMAND_BATCH);
         let mut finished: Vec<(usize, Finished)> = Vec::new();
         let mut armed = Instant::now();
         let mut alarm: Pin<&mut Sleep> = pin!(sleep_until(armed));
         loop {
             let open = poll_fn(|cx| {
-                for (index, slot) in self.slots.iter_mut().enumerate() {
-                    if let Poll::Ready(end) = slot.poll(cx) {
+                for (index, connection) in self.parts.inflight.connections.iter_mut().enumerate() {
+                    if let Poll::Ready(end) = connection.poll(cx) {
                         finished.push((index, end));
                     }
                 }
-                match inbox.poll_recv_many(cx, &mut commands, MOUTHFUL) {
+                match inbox.poll_recv_many(cx, &mut commands, COMMAND_BATCH) {
                     Poll::Ready(0) => return Poll::Ready(false),
                     Poll::Ready(_) => return Poll::Ready(true),
                     Poll::Pending => {}
@@ -136,25 +83,12 @@ impl Actor {
             }
             let now = Instant::now();
             for (index, end) in finished.drain(..) {
-                self.settle(index, end, now);
+                settle(&mut self.parts, index, end, now);
             }
             for command in commands.drain(..) {
-                self.obey(command, now);
+                self.handle(command, now);
             }
-            if self.sweep_due(now).is_some_and(|due| due <= now) {
-                self.sweep(now);
-            }
-            if self.keeper.is_some() {
-                self.keep(now);
-            }
-            self.dispatch(now);
-            if self.keeper.is_some() {
-                self.ask(now);
-                self.fetch(now);
-            }
-            self.finish_drain(now);
-            self.publish();
-            self.tickets.answer();
+            self.turn(now);
             let next = self.next_alarm(now);
             if next < armed || armed <= now {
                 armed = next;
@@ -163,96 +97,116 @@ impl Actor {
         }
     }
 
-    fn obey(&mut self, command: Command, now: Instant) {
+    /// What follows from everything that has happened, in this order: what is over is dropped before it could be written or
+    /// sent, and answers go out once the accounting is published.
+    fn turn(&mut self, now: Instant) {
+        if self.parts.inflight.expiry.due(now).is_some_and(|due| due <= now) {
+            self.expire(now);
+        }
+        let Parts { inflight, policy, spool, meters } = &mut self.parts;
+        if spool.work(inflight, policy, meters, now) {
+            self.drain.handed_back();
+        }
+        self.dispatch(now);
+        let Parts { inflight, policy, spool, .. } = &mut self.parts;
+        spool.carry_out(inflight, now);
+        if !self.drain.is_closed() && !self.drain.is_active() {
+            spool.read_ahead(inflight, policy, now);
+        }
+        self.finish_drain(now);
+        self.publish();
+        self.parts.inflight.entries.answer();
+    }
+
+    fn handle(&mut self, command: Command, now: Instant) {
         match command {
-            Command::Take { signal, spans, once, pieces, held, deadline, reply } => {
+            Command::Take { signal, spans, at_most_once, pieces, held, deadline, reply } => {
                 let bytes: u64 = pieces.iter().map(|piece| piece.body.len() as u64).sum();
-                let count = u32::try_from(pieces.len()).unwrap_or(u32::MAX);
-                let ticket = self.tickets.accept(reply, (signal, spans, once), deadline, count);
-                if self.closed || !self.has_room(signal, bytes) {
-                    self.tickets.hand_back(ticket, Undelivered::Closed);
-                    pieces.iter().for_each(|_| self.tickets.release(ticket));
+                let has_room = !self.drain.is_closed() && self.has_room(signal, bytes);
+                let Parts { inflight, policy, spool, .. } = &mut self.parts;
+                let entry = inflight.entries.accept(reply, (signal, spans, at_most_once), deadline, &pieces);
+                if !has_room {
+                    inflight.entries.turn_away(entry, &pieces);
                     return;
                 }
-                self.tickets.books.queue_bytes += bytes;
-                if let Some(deadline) = deadline {
-                    self.earliest_deadline = Some(self.earliest_deadline.map_or(deadline, |first| first.min(deadline)));
-                }
-                self.expect_spill(signal, now);
-                for piece in pieces {
-                    self.sequence += 1;
-                    let (body, items, sequence) = (piece.body, piece.items, self.sequence);
-                    self.queue.push(signal, Piece { body, items, ticket, sequence, held: held.clone() });
-                }
+                inflight.expiry.expect(deadline);
+                spool.expect(policy.is_paused(signal), now);
+                inflight.enqueue(entry, signal, pieces, held.as_ref());
             }
-            Command::Withdrawn => self.withdrawn = true,
-            Command::Hurry => self.hurry(now),
-            Command::Store(answer) => self.heard(answer, now),
+            Command::Withdrawn => self.parts.inflight.expiry.withdraw(),
+            Command::RetryNow => self.retry_now(now),
+            Command::Store(answer) => {
+                let Parts { inflight, spool, meters, .. } = &mut self.parts;
+                spool.on_store_reply(answer, inflight, meters, now);
+            }
             Command::Moved(moved) => {
-                self.tickets.books.moved(moved);
-                if let (Moved::Revived(_), Some(keeper)) = (moved, &mut self.keeper) {
-                    keeper.backlogs.values_mut().for_each(Backlog::rewind);
+                self.parts.inflight.entries.accounting.moved(moved);
+                if let Moved::Revived(_) = moved {
+                    self.parts.spool.rewind();
                 }
             }
-            Command::LetGo { done } => {
+            Command::FlushWaiters { done } => {
+                let Parts { inflight, policy, spool, .. } = &mut self.parts;
                 // Whoever asked may have stopped waiting.
-                let _ = done.send(self.let_go(now));
+                let _ = done.send(spool.flush_waiters(inflight, policy, now));
             }
             Command::Drain { deadline, done } => {
-                self.clean |= self.draining.is_empty();
-                self.hurry(now);
-                self.draining.push(Draining::new(deadline, now, done));
+                self.retry_now(now);
+                self.drain.begin(deadline, now, done);
             }
         }
     }
 
-    fn hurry(&mut self, now: Instant) {
-        for slot in &mut self.slots {
-            slot.rest = slot.rest.filter(|rest| rest.asked);
-        }
-        // With a store there is no hurry: nothing is lost by leaving the destination alone.
-        if self.keeper.is_none() {
-            self.breaker.hurry(now, self.not_before);
-            self.lanes.hurry(now);
+    fn retry_now(&mut self, now: Instant) {
+        self.parts.end_pauses_of_our_own();
+        // With a store there is no hurry: nothing is lost by not trying a destination that is down.
+        if !S::KEEPS {
+            self.parts.policy.retry_now(now);
         }
     }
 
-    /// What the store has to do with this turn: what was read, what is to be written, what need not stay in memory.
-    fn keep(&mut self, now: Instant) {
-        if self.shed {
-            self.shed();
+    /// Whether `bytes` of `signal` find room. Only a debug destination lacks it; what it does not take makes room for what it
+    /// takes.
+    fn has_room(&mut self, signal: Signal, bytes: u64) -> bool {
+        let Some(max) = self.max_queue_bytes else { return true };
+        let Parts { inflight, policy, .. } = &mut self.parts;
+        if inflight.entries.accounting.queue_bytes() + bytes > max && policy.signals.is_closed(signal) {
+            inflight.discard(|signal| !policy.signals.is_closed(signal));
         }
-        if self.spill_due.is_some_and(|due| due <= now) {
-            self.spill(now, false);
-        }
-        // Before anything is taken up: what was delivered while it was being written must be known as gone.
-        self.ask(now);
-        self.take_up(now);
-        for reason in std::mem::take(&mut self.tickets.died) {
-            self.meters.died(reason, 1);
+        inflight.entries.accounting.queue_bytes() + bytes <= max
+    }
+
+    /// Hands back what has lapsed, and ends attempts that nobody waits for.
+    fn expire(&mut self, now: Instant) {
+        let Parts { inflight, policy, .. } = &mut self.parts;
+        for (index, expired) in inflight.expire(now, |index| policy.is_probe(index)) {
+            self.parts.policy.ended(index);
+            let took = self.parts.inflight.cancel(index, now);
+            if expired || took >= SLOW_ATTEMPT {
+                let message = format!("no answer after {} ms, when the last client had given up", took.as_millis());
+                self.parts.failed(index, &Failure::transport(message), Event::Failed, now);
+            }
         }
     }
 
     /// Gives every free connection something to do.
     fn dispatch(&mut self, now: Instant) {
-        if self.breaker.tick(now) {
-            self.turned(now);
+        if self.parts.policy.tick(now) {
+            self.parts.breaker_changed(now);
         }
-        self.lanes.tick(now);
-        if self.closed || self.not_before.is_some_and(|allowed| now < allowed) {
+        if self.drain.is_closed() || self.parts.policy.is_held(now) {
             return;
         }
-        self.not_before = None;
-        let mut in_flight = self.slots.iter().filter(|slot| slot.sending.is_some()).count();
-        for index in 0..self.slots.len() {
-            if !self.breaker.admits(in_flight) {
+        let connections = &self.parts.inflight.connections;
+        let mut in_flight = connections.iter().filter(|connection| connection.sending.is_some()).count();
+        for index in 0..connections.len() {
+            if !self.parts.policy.breaker.admits(in_flight) {
                 return;
             }
-            if self.slots[index].is_free(now)
+            if self.parts.inflight.connections[index].is_free(now)
                 && let Some(signal) = self.start(index, now)
             {
-                self.breaker.started(index);
-                self.lanes.started(signal, index);
+                self.parts.policy.started(signal, index);
                 in_flight += 1;
             }
         }
@@ -260,56 +214,50 @@ impl Actor {
 
     /// Sends the next batch on connection `index`, and says of which signal; `None`: there is none.
     fn start(&mut self, index: usize, now: Instant) -> Option<Signal> {
-        let admitted = self.admitted();
-        self.make_way(index, |batch| !admitted[batch.signal]);
-        loop {
-            let slot = &mut self.slots[index];
-            let Some(batch) = slot.work.last_mut() else {
-                let batch = self.next_batch()?;
-                self.slots[index].work.push(batch);
-                continue;
-            };
-            let tickets = &mut self.tickets;
-            batch.pieces.retain(|piece| drop_lapsed(tickets, piece, now, &self.name));
-            if !batch.sealed && !batch.kept {
-                self.queue.top_up(batch, self.limit.bytes());
-            }
-            if batch.pieces.is_empty() {
-                slot.work.pop();
-                continue;
-            }
-            let bodies = batch.pieces.iter().map(|piece| piece.body.clone()).collect();
-            let signal = batch.signal;
-            let attempt = self.caller.clone().attempt(slot.link.take(), signal, bodies);
-            slot.sending = Some(Sending { future: Box::pin(attempt), since: now });
-            return Some(signal);
+        let admitted = self.parts.admitted(!self.drain.is_active());
+        let (signal, bodies) = self.parts.inflight.prepare(index, admitted, now)?;
+        let connection = &mut self.parts.inflight.connections[index];
+        let attempt = self.client.clone().attempt(connection.link.take(), signal, bodies);
+        connection.sending = Some(Sending { future: Box::pin(attempt), since: now });
+        Some(signal)
+    }
+
+    /// Ends, if somebody waits for that and nothing more is to be done, or can be.
+    fn finish_drain(&mut self, now: Instant) {
+        let Some(deadline) = self.drain.deadline() else { return };
+        let Parts { inflight, policy, spool, .. } = &mut self.parts;
+        let Drained { done, handed_back } = spool.drain(inflight, policy, self.drain.is_late(now), now);
+        if handed_back {
+            self.drain.handed_back();
         }
+        if !done && now < deadline {
+            return;
+        }
+        spool.close();
+        if inflight.give_up(S::KEEPS) {
+            self.drain.handed_back();
+        }
+        spool.carry_out(inflight, now);
+        self.publish();
+        self.drain.end();
     }
 
     fn next_alarm(&self, now: Instant) -> Instant {
-        let rests = self.slots.iter().filter_map(|slot| slot.rest.map(|rest| rest.until));
-        let disk = self.keeper.as_ref().and_then(Keeper::rest);
+        let Parts { inflight, policy, spool, .. } = &self.parts;
+        let pauses = inflight.connections.iter().filter_map(|connection| connection.pause.map(|pause| pause.until));
         // What is over already waits for something else, not for the clock.
-        let breakers = self.breaker.wakes().into_iter().chain(self.lanes.wakes());
-        let pauses = rests.chain(self.not_before).chain(breakers).chain(disk).filter(|until| *until > now);
-        let dues = self.sweep_due(now).into_iter().chain(self.spill_due).chain(self.drain_due(now));
-        pauses.chain(dues).min().unwrap_or(now + FAR)
+        let pauses = pauses.chain(policy.wakes()).filter(|until| *until > now);
+        let due = inflight.expiry.due(now).into_iter().chain(spool.wakes(now)).chain(self.drain.wakes(now));
+        pauses.chain(due).min().unwrap_or(now + NO_ALARM)
     }
 
-    /// One consistent view for everybody outside.
-    pub(crate) fn publish(&mut self) {
-        // The oldest of each batch comes first in it, or not much later.
-        let working = self.slots.iter().flat_map(|slot| slot.work.iter().filter_map(|batch| batch.pieces.first()));
-        let oldest = self.queue.fronts().chain(working).map(|piece| self.tickets.since(piece.ticket)).min();
-        let books = &mut self.tickets.books;
-        books.oldest = oldest;
-        for (signal, backlog) in self.keeper.iter().flat_map(|keeper| keeper.backlogs.iter()) {
-            if backlog.is_over() || books.of(signal).spilled == 0 {
-                books.oldest_kept[signal] = None;
-            }
-        }
-        books.breaker = self.breaker.state();
-        self.meters.publish(books);
-        books.clone_into(&mut lock(&self.published));
+    fn publish(&mut self) {
+        let Parts { inflight, policy, spool, meters } = &mut self.parts;
+        let oldest = inflight.oldest();
+        let accounting = &mut inflight.entries.accounting;
+        (accounting.oldest, accounting.breaker) = (oldest, policy.breaker.state());
+        spool.publish(accounting);
+        meters.publish(accounting);
+        accounting.clone_into(&mut lock(&self.published));
     }
 }

@@ -7,14 +7,16 @@ use std::time::Duration;
 use metrics::{Counter, Gauge};
 use tokio::time::Instant;
 
-use super::ledger::Books;
-use super::retry::{Failure, Judgement};
-use super::{BreakerState, Signal};
+use crate::delivery::inflight::Accounting;
+use crate::delivery::outage::Outage;
+use crate::delivery::policy::{Failure, Judgement};
+use crate::delivery::status::BreakerState;
+use crate::otlp::Signal;
 use crate::store::{DeathReason, NotKept, StoreError};
 use crate::telemetry::{BREAKER_STATE, DEAD_LETTERS, DEAD_SPANS, SPILLED_SPANS, Telemetry};
 
-/// Between two log lines of one kind.
-const QUIET: Duration = Duration::from_secs(60);
+/// The shortest time between two log lines of one kind.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The instruments and the voice of one destination.
 pub(crate) struct Meters {
@@ -29,7 +31,15 @@ pub(crate) struct Meters {
     dead: Gauge,
     breaker: Gauge,
     letters: [Counter; DeathReason::ALL.len()],
-    spoken: HashMap<&'static str, Instant>,
+    /// When a line of each kind was last written.
+    logged: HashMap<&'static str, Instant>,
+    outage: Option<Outage>,
+}
+
+impl std::fmt::Debug for Meters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Meters").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl Meters {
@@ -48,7 +58,8 @@ impl Meters {
             breaker: telemetry.gauge(BREAKER_STATE, &labels),
             letters: DeathReason::ALL
                 .map(|reason| telemetry.counter(DEAD_LETTERS, &[("exporter", name), ("reason", reason.name())])),
-            spoken: HashMap::new(),
+            logged: HashMap::new(),
+            outage: None,
             telemetry: telemetry.clone(),
         }
     }
@@ -59,9 +70,15 @@ impl Meters {
             self.sent.increment(items - rejected);
             self.rejected.increment(rejected);
         }
-        if (rejected > 0 || !message.is_empty()) && self.may_speak("partial_success") {
+        if (rejected > 0 || !message.is_empty()) && self.may_log("partial_success") {
             let (exporter, signal) = (&self.name, signal.name());
-            tracing::warn!(exporter, signal, rejected, message, "the destination took the request in part");
+            tracing::warn!(
+                exporter,
+                signal,
+                rejected,
+                message,
+                "partial success: the destination turned part of a request away"
+            );
         }
     }
 
@@ -73,25 +90,29 @@ impl Meters {
             self.telemetry.counter("chainspan_exporter_send_failed_requests_total", &labels)
         });
         counter.increment(1);
-        // What is not taken is said once, and not with every request that tries it.
-        if judgement == Judgement::Untaken || !self.may_speak(code) {
+        // That a signal is not taken is logged once, not with every request that tries it.
+        if judgement == Judgement::Unimplemented || !self.may_log(code) {
             return;
         }
         let exporter = &self.name;
         match judgement {
             Judgement::Misconfigured => tracing::error!(
                 exporter, %failure,
-                "the destination is set up wrongly: check endpoint, headers and credentials; the data is kept until it is mended"
+                "the destination does not let us in: check endpoint, headers and credentials; the data is kept until then"
             ),
-            Judgement::Permanent => tracing::error!(exporter, %failure, "the destination refuses data"),
-            Judgement::TooLarge => tracing::warn!(exporter, %failure, "the request is too large, sending it in halves"),
-            Judgement::Retry => tracing::warn!(exporter, %failure, "cannot deliver, trying again"),
-            Judgement::Untaken => {}
+            Judgement::Permanent => {
+                tracing::error!(exporter, %failure, "the destination rejects data for good: looking for the spans it rejects")
+            }
+            Judgement::TooLarge => {
+                tracing::warn!(exporter, %failure, "the request is too large for the destination: sending it in halves")
+            }
+            Judgement::Retry => tracing::warn!(exporter, %failure, "delivery failed, retrying"),
+            Judgement::Unimplemented => {}
         }
     }
 
     /// The destination does not take `signal`.
-    pub(crate) fn untaken(&self, signal: Signal, failure: &Failure) {
+    pub(crate) fn unimplemented(&self, signal: Signal, failure: &Failure) {
         let (exporter, signal) = (&self.name, signal.name());
         tracing::warn!(
             exporter, signal, %failure,
@@ -101,26 +122,26 @@ impl Meters {
     }
 
     /// It does by now.
-    pub(crate) fn taken(&self, signal: Signal) {
+    pub(crate) fn implemented(&self, signal: Signal) {
         let (exporter, signal) = (&self.name, signal.name());
-        tracing::info!(exporter, signal, "the destination takes {signal} now");
+        tracing::info!(exporter, signal, "the destination takes {signal} again: delivery of {signal} resumes");
     }
 
     /// The first success after failures.
     pub(crate) fn recovered(&mut self, failures: u32) {
-        if self.may_speak("recovered") {
-            tracing::info!(exporter = self.name, failures, "the destination takes data again");
+        if self.may_log("recovered") {
+            tracing::info!(exporter = self.name, failures, "delivery works again after failed attempts");
         }
     }
 
     /// Dead letters have come to the disk.
-    pub(crate) fn died(&mut self, reason: DeathReason, letters: u64) {
+    pub(crate) fn buried(&mut self, reason: DeathReason, letters: u64) {
         let counter = DeathReason::ALL.iter().zip(&self.letters).find(|(known, _)| **known == reason);
         if let (Some((_, counter)), true) = (counter, letters > 0) {
             counter.increment(letters);
-            if self.may_speak(reason.name()) {
+            if self.may_log(reason.name()) {
                 let (exporter, reason) = (&self.name, reason.name());
-                tracing::error!(exporter, reason, letters, "dead letters: chainspan dlq list shows them");
+                tracing::error!(exporter, reason, letters, "data became dead letters: chainspan dlq list shows them");
             }
         }
     }
@@ -133,48 +154,71 @@ impl Meters {
             NotKept::Failed(_) => "failed",
             NotKept::Closed => return,
         };
-        if self.may_speak(kind) {
+        if self.may_log(kind) {
             let exporter = &self.name;
-            tracing::error!(exporter, %error, "what cannot be delivered cannot be kept either: clients are told to come again");
+            tracing::error!(exporter, %error, "data that cannot be delivered cannot be stored either: clients are told to retry");
         }
     }
 
     /// The backlog cannot be read.
     pub(crate) fn unreadable(&mut self, error: &StoreError) {
-        if self.may_speak("unreadable") {
+        if self.may_log("unreadable") {
             let exporter = &self.name;
-            tracing::error!(exporter, %error, "the backlog cannot be read, trying again");
+            tracing::error!(exporter, %error, "stored data cannot be read for delivery, retrying");
         }
     }
 
-    /// The breaker has changed.
-    pub(crate) fn turned(&mut self, state: BreakerState, why: &str) {
+    /// The breaker has changed; `keeps`: what is not delivered is written to the store.
+    pub(crate) fn breaker_changed(&mut self, state: BreakerState, accounting: &Accounting, keeps: bool, now: Instant) {
         self.breaker.set(match state {
             BreakerState::Closed => 0.0,
             BreakerState::HalfOpen => 1.0,
             BreakerState::Open => 2.0,
         });
         let (exporter, breaker) = (&self.name, state.label());
+        let why = accounting.last_error.as_deref().unwrap_or_default();
         match state {
-            BreakerState::Open => tracing::warn!(exporter, breaker, why, "the destination is left alone for a while"),
-            BreakerState::HalfOpen => tracing::info!(exporter, breaker, "one request tries the destination"),
-            BreakerState::Closed => tracing::info!(exporter, breaker, "the destination works again"),
+            BreakerState::Open => {
+                self.outage.get_or_insert_with(|| Outage::new(accounting, now)).reopened();
+                if keeps {
+                    tracing::warn!(exporter, breaker, why, "circuit breaker open: delivery paused, data kept in store");
+                } else {
+                    tracing::warn!(
+                        exporter,
+                        breaker,
+                        why,
+                        "circuit breaker open: delivery paused, clients have to retry"
+                    );
+                }
+            }
+            BreakerState::HalfOpen => {
+                tracing::info!(exporter, breaker, "circuit breaker half-open: one request tries the destination");
+            }
+            BreakerState::Closed => {
+                self.outage.iter_mut().for_each(|outage| outage.closed(now));
+                let spooled = accounting.spans.spilled;
+                tracing::info!(exporter, breaker, spooled, "circuit breaker closed: delivery resumes");
+            }
         }
     }
 
-    /// What is in hand.
-    pub(crate) fn publish(&self, books: &Books) {
-        self.queue_spans.set(books.spans.in_flight as f64);
-        self.queue_bytes.set(books.queue_bytes as f64);
-        self.spilled.set(books.spans.spilled as f64);
-        self.dead.set(books.spans.dead as f64);
+    /// Where everything is.
+    pub(crate) fn publish(&mut self, accounting: &Accounting) {
+        self.queue_spans.set(accounting.spans.in_flight as f64);
+        self.queue_bytes.set(accounting.queue_bytes() as f64);
+        self.spilled.set(accounting.spans.spilled as f64);
+        self.dead.set(accounting.spans.dead as f64);
+        if let Some(end) = self.outage.as_ref().and_then(|outage| outage.end(accounting)) {
+            self.outage = None;
+            tracing::info!(exporter = self.name, "{end}");
+        }
     }
 
-    fn may_speak(&mut self, kind: &'static str) -> bool {
+    fn may_log(&mut self, kind: &'static str) -> bool {
         let now = Instant::now();
-        let quiet = self.spoken.get(kind).is_some_and(|last| now.duration_since(*last) < QUIET);
+        let quiet = self.logged.get(kind).is_some_and(|last| now.duration_since(*last) < LOG_INTERVAL);
         if !quiet {
-            self.spoken.insert(kind, now);
+            self.logged.insert(kind, now);
         }
         !quiet
     }

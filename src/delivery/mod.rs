@@ -1,61 +1,56 @@
-//! One destination each: coalescing, sending, retry, breaker, spilling, dead letters. What is handed over here is bytes with a span count; nothing in
-//! here looks at what a span means.
+//! One destination each: coalescing, sending, retry, circuit breaker, spooling, dead letters. What is handed over here is
+//! bytes with a span count; nothing in here looks at what a span means.
 //!
 //! ```text
-//! hand_over ─► Command ─► actor ── queue ─► slot (one connection, one request in flight) ─► caller ─► link (HTTP/2)
-//!     ▲                     │ tickets, ledger                                                  │
-//!     └────── receipt ◄─────┼───────────── settle: acknowledged, paused, cut in two ◄──────────┘
-//!                           └─ spill ─► keeper ─► store ─► recall (backlog) ─► slot
+//!  destination.hand_over ─► Command ─► actor (one task, one turn after the other) ─► published accounting ─► status
+//!       ▲                                │
+//!    receipt ◄── answers ── inflight ◄───┼──► policy     whether, when and how much is sent
+//!                 ▲     │                │
+//!                 │     └─ bodies ─► client ─► HTTP/2    one request per connection
+//!              settle ◄── answer, failure ┘
+//!                 │
+//!      inflight ──┴─ overdue, refused ─► spool ─► store  its answers are commands
+//!         ▲                                │
+//!         └────────── replay ◄─────────────┘
 //! ```
 //!
-//! | who | does | never |
+//! | room | does | never |
 //! |---|---|---|
 //! | `destination`, `receipt` | what others hold | waits |
-//! | `actor`, `settle`, `untaken`, `sweep`, `spill`, `recall`, `closing` | the one task that owns everything | blocks, copies a body |
-//! | `queue`, `slot`, `tickets`, `keeping`, `ledger`, `isolate`, `backlog`, `breaker`, `lanes` | its state, plain data | knows sockets or time zones |
-//! | `keeper` | questions to the store, which come back as commands | waits |
-//! | `caller`, `connection`, `rope`, `compress`, `response` | one unary gRPC call | decides what happens next |
-//! | `retry`, `backoff` | tables and arithmetic | waits |
-//! | `letter` | chains and operations of a refused request | is asked about a request that may still be delivered |
+//! | `actor`, `parts`, `settle`, `drain` | the one task that owns everything, and the moves between its parts | blocks, copies a body |
+//! | [`command`] | what goes between the parts | |
+//! | [`client`] | one unary gRPC call | decides what happens next |
+//! | [`policy`] | breaker, breakers of signals, backoff, table of failures, limits | waits, holds data |
+//! | [`inflight`] | parcels, queues, connections' work, accounting, expiry | knows sockets or the store |
+//! | [`spool`] | asks the store: writes, replays, buries; or there is none | waits |
+//! | `meters`, `outage` | what the operator sees | repeats itself |
 //!
 //! Entered by `pipeline` (hand over), `admin` (status, dead letters that were moved) and `service` (start, drain). A body
 //! lies in memory until it is acknowledged, on the disk or handed back; if the process dies before that, no client has been
-//! told OK for it.
+//! told OK for it. At every moment `accepted = delivered + rejected + in_flight + spilled + dead + discarded`.
 
 mod actor;
-mod backlog;
-mod backoff;
-mod breaker;
-mod caller;
-mod closing;
-mod compress;
-mod connection;
+mod client;
+mod command;
 mod destination;
-mod isolate;
-mod keeper;
-mod keeping;
-mod lanes;
-mod ledger;
-mod letter;
+mod drain;
+mod error;
+mod inflight;
 mod meters;
+mod outage;
 mod parcel;
-mod queue;
-mod recall;
+mod parts;
+mod policy;
 mod receipt;
-mod response;
-mod retry;
-mod rope;
 mod settle;
-mod slot;
-mod spill;
+mod spool;
 mod status;
-mod sweep;
-mod tickets;
-mod untaken;
 
-pub use destination::{Destination, DestinationError, Moved};
-pub use letter::{Description, Meaning, describe, meanings};
+pub use command::Moved;
+pub use destination::Destination;
+pub use error::DestinationError;
+pub use inflight::{Description, Meaning, describe, meanings};
 pub use parcel::{Parcel, Signal, Undelivered};
+pub(crate) use policy::code_name;
 pub use receipt::Receipt;
-pub(crate) use retry::code_name;
 pub use status::{BreakerState, Conservation, DestinationStatus};

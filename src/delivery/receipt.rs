@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::Undelivered;
-use super::actor::Command;
+use crate::delivery::command::Command;
+use crate::delivery::parcel::Undelivered;
 
 /// Resolves when the destination has the parcel, or will not have it. Dropped before that, it withdraws the parcel: what
 /// is still queued is not sent, and its memory is free.

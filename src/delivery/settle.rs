@@ -1,259 +1,221 @@
 //! What the end of an attempt means: for the parcels in it, for the connection, for the destination.
+//!
+//! | the destination | parcels | connection | breaker |
+//! |---|---|---|---|
+//! | has it | settled, oldest bear what was turned away | goes on | succeeded |
+//! | is busy, or silent | sent again | pauses | failed |
+//! | is set up wrongly | wait behind others | pauses | opens at once |
+//! | has no such service | their signal waits | goes on with other signals | it answered |
+//! | refuses the data | divided until the offender stands alone | goes on | it answered |
+//! | refuses everything | wait behind others | pauses | opens at once |
 
 use tokio::time::Instant;
 
-use super::Undelivered;
-use super::actor::Actor;
-use super::backlog::Backlog;
-use super::breaker::Event;
-use super::caller::Finished;
-use super::isolate::{Division, by_parcel, by_span};
-use super::keeping::Dead;
-use super::letter::describe;
-use super::queue::{Batch, Piece};
-use super::response::Answer;
-use super::retry::{Failure, Judgement, code_name};
-use super::slot::Rest;
-use crate::clock::unix_nano;
-use crate::store::{Death, DeathReason};
+use super::client::{Acknowledgement, Finished};
+use super::inflight::{Batch, Division};
+use super::parts::Parts;
+use super::policy::{Event, Failure, Judgement};
+use super::spool::Spool;
 
-impl Actor {
-    /// Takes note of an attempt's end.
-    pub(crate) fn settle(&mut self, index: usize, end: Finished, now: Instant) {
-        let slot = &mut self.slots[index];
-        (slot.link, slot.sending) = (end.link, None);
-        self.breaker.ended(index);
-        self.lanes.ended(index);
-        let Some(mut batch) = slot.work.pop() else { return };
-        let failure = match end.outcome {
-            Ok(answer) => {
-                let signal = batch.signal;
-                self.acknowledged(batch, &answer);
-                self.taken(signal, now);
-                self.succeeded(index, now);
-                return;
+/// Takes note of the end of the attempt on connection `index`.
+pub(crate) fn settle<S: Spool>(parts: &mut Parts<S>, index: usize, end: Finished, now: Instant) {
+    let connection = &mut parts.inflight.connections[index];
+    (connection.link, connection.sending) = (end.link, None);
+    parts.policy.ended(index);
+    let Some(mut batch) = connection.work.pop() else { return };
+    let failure = match end.outcome {
+        Ok(answer) => return acknowledged(parts, index, batch, &answer, now),
+        Err(failure) => failure,
+    };
+    if S::KEEPS {
+        // Dead letters say how often they were tried.
+        parts.inflight.attempted(&batch);
+    }
+    match failure.judgement() {
+        Judgement::Retry => {
+            if failure.is_ambiguous() {
+                batch.pieces = parts.inflight.without_ambiguous(batch.pieces, &failure);
             }
-            Err(failure) => failure,
-        };
-        match failure.judgement() {
-            Judgement::Retry => {
-                if failure.is_ambiguous() {
-                    batch.pieces = self.without_doubtful(batch.pieces, &failure);
-                }
-                self.attempted(&batch);
-                self.again(index, batch);
-                self.failed(index, &failure, Event::Failed, now);
+            parts.inflight.send_again(index, batch);
+            parts.failed(index, &failure, Event::Failed, now);
+        }
+        Judgement::Misconfigured => {
+            // Other signals may be taken: they go first the next time.
+            parts.inflight.put_back(batch.signal, batch.pieces, true);
+            parts.failed(index, &failure, Event::Misconfigured, now);
+        }
+        Judgement::Unimplemented => unimplemented(parts, batch, &failure, now),
+        Judgement::TooLarge | Judgement::Permanent => refused(parts, index, batch, &failure, now),
+    }
+}
+
+fn acknowledged<S: Spool>(parts: &mut Parts<S>, index: usize, batch: Batch, answer: &Acknowledgement, now: Instant) {
+    let (signal, items) = (batch.signal, batch.items());
+    let rejected = answer.rejected.min(items);
+    parts.meters.acknowledged(signal, items, rejected, &answer.message);
+    parts.inflight.acknowledge(batch, rejected);
+    if parts.policy.signals.taken(signal, now) {
+        parts.inflight.entries.accounting.unimplemented[signal] = None;
+        parts.meters.implemented(signal);
+    }
+    succeeded(parts, index, now);
+}
+
+/// The destination works. If it had been down, the other connections need not sit out their pauses.
+fn succeeded<S: Spool>(parts: &mut Parts<S>, index: usize, now: Instant) {
+    parts.inflight.connections[index].failures = 0;
+    parts.policy.refusals.reset(now);
+    if parts.policy.breaker.is_refusing() {
+        parts.policy.refusals.rehabilitate(now);
+    }
+    parts.policy.limit.grow(now);
+    parts.tell_breaker(Event::Succeeded, now, None);
+    parts.spool.promote_deferred();
+    let accounting = &mut parts.inflight.entries.accounting;
+    let failures = std::mem::take(&mut accounting.failures);
+    if failures == 0 {
+        return;
+    }
+    accounting.last_error = None;
+    parts.meters.recovered(failures);
+    if failures > 1 {
+        parts.end_pauses_of_our_own();
+    }
+}
+
+/// "There is no such service": that signal waits, on the disk where there is one, and stands in nobody's way. Its connection
+/// is free for others, and the destination's own breaker hears that it answered.
+fn unimplemented<S: Spool>(parts: &mut Parts<S>, batch: Batch, failure: &Failure, now: Instant) {
+    let signal = batch.signal;
+    parts.meters.failed(failure, Judgement::Unimplemented);
+    let retry_after = failure.retry_after.map(|delay| now + delay);
+    if parts.policy.signals.refused(signal, now, retry_after, fastrand::f64()) {
+        parts.meters.unimplemented(signal, failure);
+    }
+    parts.inflight.entries.accounting.unimplemented[signal] = Some(failure.to_string().into());
+    parts.tell_breaker(Event::Refused, now, None);
+    parts.inflight.put_back(signal, batch.pieces, false);
+    parts.inflight.pause(|paused| paused == signal);
+    parts.spool.write_soon(now);
+}
+
+/// The destination does not want this: it is divided, or it is the offender. Unless it wants nothing at all.
+fn refused<S: Spool>(parts: &mut Parts<S>, index: usize, batch: Batch, failure: &Failure, now: Instant) {
+    let judgement = failure.judgement();
+    parts.meters.failed(failure, judgement);
+    let blamed = S::KEEPS && (parts.policy.refusals.add(batch.items()) || parts.policy.breaker.is_refusing());
+    if blamed {
+        parts.inflight.put_back(batch.signal, batch.pieces, true);
+        parts.failed(index, failure, Event::RefusesAll, now);
+        return;
+    }
+    parts.tell_breaker(Event::Refused, now, None);
+    let bytes = batch.bytes();
+    match parts.inflight.divide(batch, judgement, S::KEEPS) {
+        Division::Halves(first, second) => {
+            if judgement == Judgement::TooLarge {
+                parts.policy.limit.shrink(bytes, now);
             }
-            Judgement::Misconfigured => {
-                // Other signals may be taken: they go first the next time.
-                self.attempted(&batch);
-                self.put_back(batch.signal, batch.pieces, true);
-                self.failed(index, &failure, Event::Misconfigured, now);
-            }
-            Judgement::Untaken => {
-                self.attempted(&batch);
-                self.untaken(batch, &failure, now);
-            }
-            Judgement::TooLarge | Judgement::Permanent => self.refused(index, batch, &failure, now),
+            parts.inflight.connections[index].work.extend([second, first]);
+        }
+        Division::Alone(batch) => parts.inflight.reject(batch, failure, S::KEEPS),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use tonic::Code;
+
+    use super::*;
+    use crate::config;
+    use crate::delivery::inflight::InFlight;
+    use crate::delivery::meters::Meters;
+    use crate::delivery::policy::{Backoff, Policy, RequestLimit};
+    use crate::delivery::spool::NoSpool;
+    use crate::delivery::status::BreakerState;
+    use crate::otlp::{self, Signal};
+    use crate::telemetry::Telemetry;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn parts(connections: usize, now: Instant) -> Parts<NoSpool> {
+        let breaker = config::Breaker { consecutive_failures: 3, open_min: SECOND, open_max: 60 * SECOND };
+        let limit = RequestLimit::new(1 << 20, Arc::new(AtomicUsize::new(1 << 20)));
+        Parts {
+            policy: Policy::new(Backoff::new(SECOND, 8 * SECOND).expect("valid"), breaker, limit, now),
+            inflight: InFlight::new("otlp/a", connections),
+            spool: NoSpool,
+            meters: Meters::new("otlp/a", &Telemetry::new()),
         }
     }
 
-    fn acknowledged(&mut self, batch: Batch, answer: &Answer) {
-        let items: u64 = batch.pieces.iter().map(|piece| u64::from(piece.items)).sum();
-        let rejected = answer.rejected.min(items);
-        self.meters.acknowledged(batch.signal, items, rejected, &answer.message);
-        // The destination does not say whose spans it turned away: the oldest parcels bear it.
-        let mut left = rejected;
-        for piece in batch.pieces {
-            let share = left.min(u64::from(piece.items));
-            left -= share;
-            self.tickets.books.queue_bytes -= piece.body.len() as u64;
-            self.tickets.acknowledge(piece.ticket, piece.items, share);
-        }
+    /// A parcel in the hands of connection `index`, as if it had been sent.
+    fn sent(parts: &mut Parts<NoSpool>, index: usize, signal: Signal, now: Instant) {
+        let pieces = vec![otlp::Piece { body: Bytes::from_static(b"body"), items: 1 }];
+        let entry = parts.inflight.entries.accept(None, (signal, 1, false), None, &pieces);
+        parts.inflight.enqueue(entry, signal, pieces, None);
+        let admitted = parts.admitted(true);
+        parts.inflight.prepare(index, admitted, now).expect("it waits");
     }
 
-    /// To be sent again; what the disk has is dropped from memory meanwhile.
-    fn again(&mut self, index: usize, mut batch: Batch) {
-        let (kept, left): (Vec<Piece>, _) =
-            batch.pieces.into_iter().partition(|piece| self.tickets.is_kept(piece.ticket));
-        self.put_back(batch.signal, kept, false);
-        batch.pieces = left;
-        if !batch.pieces.is_empty() {
-            self.slots[index].work.push(batch);
-        }
+    fn end(failure: Option<Failure>) -> Finished {
+        Finished { link: None, outcome: failure.map_or(Ok(Acknowledgement::default()), Err) }
     }
 
-    /// The destination does not want this: it is divided, or it is the offender. Unless it wants nothing at all.
-    fn refused(&mut self, index: usize, batch: Batch, failure: &Failure, now: Instant) {
-        self.meters.failed(failure, failure.judgement());
-        self.attempted(&batch);
-        let items = batch.pieces.iter().map(|piece| u64::from(piece.items)).sum();
-        let blamed = self.keeper.is_some() && (self.refusals.add(items) || self.breaker.is_refusing());
-        if blamed {
-            self.put_back(batch.signal, batch.pieces, true);
-            self.failed(index, failure, Event::RefusesAll, now);
-            return;
-        }
-        self.turn(Event::Refused, now, None);
-        let before = batch.bytes();
-        let whole = batch.pieces.len() == 1 && !self.is_keepable(&batch);
-        let division = match failure.judgement() {
-            Judgement::TooLarge => by_span(batch, &mut self.tickets),
-            _ if self.keeper.is_some() && !whole => by_span(batch, &mut self.tickets),
-            _ => by_parcel(batch),
-        };
-        match division {
-            Division::Halves(first, second) => {
-                if failure.judgement() == Judgement::TooLarge {
-                    self.limit.shrink(before, now);
-                }
-                // Halves of one parcel each carry its resource and scope.
-                let books = &mut self.tickets.books;
-                books.queue_bytes = books.queue_bytes + (first.bytes() + second.bytes()) as u64 - before as u64;
-                self.slots[index].work.extend([second, first]);
-            }
-            Division::Alone(batch) => self.offends(batch, failure),
-        }
+    /// Failures in a row open the breaker; the parcel stays with its connection, and a success ends all pauses but those that
+    /// the destination asked for.
+    #[test]
+    fn a_destination_that_is_down_pauses_and_comes_back() {
+        let now = Instant::now();
+        let mut parts = parts(2, now);
+        sent(&mut parts, 0, Signal::Traces, now);
+        sent(&mut parts, 1, Signal::Traces, now);
+        settle(&mut parts, 1, end(Some(Failure::transport("refused"))), now);
+        assert!(parts.inflight.connections[1].pause.is_some() && parts.inflight.connections[1].has_work());
+        settle(&mut parts, 0, end(Some(Failure::transport("refused"))), now);
+        assert_eq!(
+            (parts.policy.breaker.state(), parts.inflight.entries.accounting.failures),
+            (BreakerState::Closed, 2)
+        );
+        settle(&mut parts, 0, end(None), now);
+        assert!(
+            parts.inflight.connections.iter().all(|connection| connection.pause.is_none_or(|pause| pause.until <= now))
+        );
+        let accounting = &parts.inflight.entries.accounting;
+        assert_eq!((accounting.failures, accounting.spans.delivered, &accounting.last_error), (0, 1, &None));
     }
 
-    /// Whether a refused part of it can be put among the dead letters.
-    fn is_keepable(&self, batch: &Batch) -> bool {
-        self.keeper.is_some() && batch.pieces.iter().all(|piece| !self.tickets.once(piece.ticket))
+    /// One signal is not served: its parcels wait, and neither connection nor destination is blamed.
+    #[test]
+    fn a_signal_without_a_service_waits_by_itself() {
+        let now = Instant::now();
+        let mut parts = parts(1, now);
+        sent(&mut parts, 0, Signal::Logs, now);
+        settle(&mut parts, 0, end(Some(Failure::status(Code::Unimplemented, "no logs"))), now);
+        assert!(parts.policy.is_paused(Signal::Logs) && !parts.policy.is_paused(Signal::Traces));
+        let connection = &parts.inflight.connections[0];
+        assert!(connection.pause.is_none() && !connection.has_work() && !parts.inflight.live.is_empty());
+        let accounting = &parts.inflight.entries.accounting;
+        assert_eq!(
+            (accounting.failures, accounting.unimplemented[Signal::Logs].as_deref()),
+            (0, Some("UNIMPLEMENTED: no logs"))
+        );
     }
 
-    /// The offender alone. It becomes a dead letter; where there is no place for one, its client hears the destination's own
-    /// words.
-    fn offends(&mut self, batch: Batch, failure: &Failure) {
-        let keepable = self.is_keepable(&batch);
-        let reason =
-            if failure.judgement() == Judgement::TooLarge { DeathReason::TooLarge } else { DeathReason::Rejected };
-        for piece in batch.pieces {
-            self.tickets.books.queue_bytes -= piece.body.len() as u64;
-            let code = failure.code.unwrap_or(tonic::Code::Unknown);
-            let why = Undelivered::Rejected { destination: self.name.clone(), code, message: failure.message.clone() };
-            if keepable {
-                let now = unix_nano();
-                let (attempts, first) = self.tickets.attempts(piece.ticket, now);
-                let about = describe(batch.signal, &piece.body);
-                let death = Death {
-                    reason,
-                    code: code_name(code).to_owned(),
-                    message: failure.message.clone(),
-                    attempts,
-                    first,
-                    last: now,
-                    chains: about.chains,
-                    operations: about.operations,
-                };
-                self.tickets.refuse(piece.ticket, Dead { body: piece.body, items: piece.items, death, why });
-            } else {
-                self.tickets.hand_back(piece.ticket, why);
-                self.tickets.release(piece.ticket);
-            }
-        }
-    }
-
-    /// Counts an attempt for everything in `batch`; only where there may be dead letters.
-    fn attempted(&mut self, batch: &Batch) {
-        if self.keeper.is_some() {
-            let now = unix_nano();
-            let mut last = None;
-            for piece in &batch.pieces {
-                if last != Some(piece.ticket) {
-                    self.tickets.attempted(piece.ticket, now);
-                }
-                last = Some(piece.ticket);
-            }
-        }
-    }
-
-    /// What may be sent again after an attempt that may have arrived; the rest is handed back.
-    fn without_doubtful(&mut self, pieces: Vec<Piece>, failure: &Failure) -> Vec<Piece> {
-        let (doubtful, left) = pieces.into_iter().partition(|piece| self.tickets.once(piece.ticket));
-        let why = || Undelivered::Ambiguous { destination: self.name.clone(), last_error: failure.to_string() };
-        let doubtful: Vec<Piece> = doubtful;
-        for piece in doubtful {
-            self.tickets.hand_back(piece.ticket, why());
-            self.tickets.books.queue_bytes -= piece.body.len() as u64;
-            self.tickets.release(piece.ticket);
-        }
-        left
-    }
-
-    /// The destination works. If it had been down, the other connections need not sit out their pauses.
-    fn succeeded(&mut self, index: usize, now: Instant) {
-        self.slots[index].failures = 0;
-        self.refusals.reset(now);
-        if self.breaker.is_refusing() {
-            self.refusals.rehabilitate(now);
-        }
-        self.limit.grow(now);
-        self.turn(Event::Succeeded, now, None);
-        if let Some(keeper) = &mut self.keeper {
-            keeper.backlogs.values_mut().for_each(Backlog::hopeful);
-        }
-        let books = &mut self.tickets.books;
-        let failures = std::mem::take(&mut books.failures);
-        if failures == 0 {
-            return;
-        }
-        books.last_error = None;
-        self.meters.recovered(failures);
-        if failures > 1 {
-            for rest in self.slots.iter_mut().filter_map(|slot| slot.rest.as_mut()).filter(|rest| !rest.asked) {
-                rest.until = now;
-            }
-        }
-    }
-
-    /// The destination does not work, or not now: its connection pauses.
-    pub(crate) fn failed(&mut self, index: usize, failure: &Failure, event: Event, now: Instant) {
-        if event != Event::RefusesAll {
-            self.meters.failed(failure, failure.judgement());
-        }
-        let books = &mut self.tickets.books;
-        books.failures = books.failures.saturating_add(1);
-        books.last_error = Some(failure.to_string().into());
-        let slot = &mut self.slots[index];
-        slot.failures = slot.failures.saturating_add(1);
-        let pause = self.backoff.pause(slot.failures, fastrand::f64());
-        let asked = failure.retry_after.map(|delay| now + delay);
-        self.not_before = self.not_before.max(asked);
-        let until = asked.map_or(now + pause, |asked| asked.max(now + pause));
-        slot.rest = Some(Rest { until, asked: asked.is_some() });
-        self.turn(event, now, asked);
-    }
-
-    /// Tells the breaker, and does what its new state means.
-    pub(crate) fn turn(&mut self, event: Event, now: Instant, asked: Option<Instant>) {
-        if !self.breaker.on(event, now, asked, fastrand::f64()) {
-            return;
-        }
-        self.turned(now);
-    }
-
-    /// The breaker has changed.
-    pub(crate) fn turned(&mut self, now: Instant) {
-        let why = self.tickets.books.last_error.as_deref().unwrap_or_default();
-        self.meters.turned(self.breaker.state(), why);
-        if self.breaker.wakes().is_none() {
-            return;
-        }
-        // Its time holds now, not those of the connections. What the disk has, or will have soon, need not wait in memory.
-        self.refusals.reset(now);
-        for slot in &mut self.slots {
-            slot.rest = slot.rest.filter(|rest| rest.asked);
-        }
-        if self.keeper.is_none() {
-            return;
-        }
-        for index in 0..self.slots.len() {
-            self.make_way(index, |_| true);
-        }
-        let ready = self.keeper.as_mut().map(|keeper| std::mem::take(&mut keeper.ready)).unwrap_or_default();
-        for (signal, lane) in ready.into_lanes() {
-            self.put_back(signal, lane.into(), false);
-        }
-        self.spill_due = Some(now);
+    /// Without a store a refused parcel goes back as a whole, and the destination has answered.
+    #[test]
+    fn a_refused_parcel_ends_and_the_destination_is_not_blamed() {
+        let now = Instant::now();
+        let mut parts = parts(1, now);
+        sent(&mut parts, 0, Signal::Traces, now);
+        settle(&mut parts, 0, end(Some(Failure::status(Code::InvalidArgument, "no"))), now);
+        let accounting = &parts.inflight.entries.accounting;
+        assert_eq!((accounting.spans.discarded, accounting.failures, accounting.queue_bytes()), (1, 0, 0));
+        assert!(parts.policy.breaker.is_closed() && parts.inflight.is_empty());
     }
 }

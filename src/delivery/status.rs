@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Signal;
 use crate::config::Role;
+use crate::otlp::Signal;
 
 /// Where every span handed to a destination is now. At every moment
 /// `accepted = delivered + rejected + in_flight + spilled + dead + discarded`.
@@ -25,7 +25,7 @@ pub struct Conservation {
     pub discarded: u64,
 }
 
-/// The circuit breaker of a destination (`spec/delivery.md` section 3).
+/// The circuit breaker of a destination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BreakerState {
     /// Requests go out.
@@ -68,10 +68,10 @@ pub struct DestinationStatus {
     /// Consecutive failed attempts that speak against the destination (not those that refuse data); 0 when the last one
     /// succeeded.
     pub failures: u32,
-    /// Whether it is left alone.
+    /// Whether delivery is paused.
     pub breaker: BreakerState,
     /// What the last failed attempt ended with, while `failures` is not 0.
     pub last_error: Option<String>,
     /// Signals that it does not take, with its words: they wait by themselves while the others go on.
-    pub untaken: Vec<(Signal, String)>,
+    pub unimplemented: Vec<(Signal, String)>,
 }

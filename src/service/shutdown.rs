@@ -35,7 +35,7 @@ impl Service {
         advance(&self.lifecycle, Phase::Draining);
         self.pipeline.drain();
         self.stop_receiving.send_replace(true);
-        self.destinations.iter().for_each(Destination::hurry);
+        self.destinations.iter().for_each(Destination::retry_now);
         // With the last commit the open windows are complete; they need some of the time to be delivered.
         let last_commit = deadline.checked_sub(WINDOW_TIME.min(self.shutdown_timeout / 4)).unwrap_or(deadline);
         let mut left = None;
@@ -84,7 +84,7 @@ impl Service {
 async fn flush_waiters(destinations: &[Destination]) -> Option<String> {
     let mut name = None;
     for destination in destinations.iter().filter(|destination| destination.role() == Role::Required) {
-        if destination.let_go().await {
+        if destination.flush_waiters().await {
             name = Some(destination.name().to_owned());
         }
     }

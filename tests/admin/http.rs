@@ -131,7 +131,7 @@ fn destination(name: &str, role: Role) -> DestinationStatus {
         failures: 0,
         breaker: BreakerState::Closed,
         last_error: None,
-        untaken: Vec::new(),
+        unimplemented: Vec::new(),
     }
 }
 
@@ -239,7 +239,7 @@ async fn status_is_as_documented() {
     });
     assert_eq!(status, expected);
     admin.destinations.lock().unwrap()[0].breaker = BreakerState::HalfOpen;
-    admin.destinations.lock().unwrap()[0].untaken = vec![(Signal::Logs, "UNIMPLEMENTED: no".to_owned())];
+    admin.destinations.lock().unwrap()[0].unimplemented = vec![(Signal::Logs, "UNIMPLEMENTED: no".to_owned())];
     *admin.store.lock().unwrap() = Some(StoreStatus {
         used_bytes: 5,
         max_bytes: 7,
@@ -300,8 +300,8 @@ async fn a_signal_that_is_not_taken_warns_and_never_fails() {
     let untaken = |signals: &[Signal]| signals.iter().map(|signal| (*signal, "UNIMPLEMENTED: no".to_owned())).collect();
     {
         let mut destinations = admin.destinations.lock().unwrap();
-        destinations[0].untaken = untaken(&[Signal::Metrics, Signal::Logs]);
-        destinations[1].untaken = untaken(&[Signal::Logs]);
+        destinations[0].unimplemented = untaken(&[Signal::Metrics, Signal::Logs]);
+        destinations[1].unimplemented = untaken(&[Signal::Logs]);
     }
     // One after the other: a check asks one after the other, too.
     admin.ready_with("destination:otlp/datadog", "warn").await;
@@ -315,11 +315,11 @@ async fn a_signal_that_is_not_taken_warns_and_never_fails() {
     assert_eq!(body["checks"]["destination:otlp/jaeger"][0]["status"], "pass");
     assert_eq!(admin.json("/health").await.0, 200);
 
-    admin.destinations.lock().unwrap()[0].untaken = untaken(&Signal::ALL);
+    admin.destinations.lock().unwrap()[0].unimplemented = untaken(&Signal::ALL);
     assert_eq!(admin.ready("fail").await.0, 503, "nothing at all is taken, and nothing can be kept");
 
     *admin.store.lock().unwrap() = Some(StoreStatus::default());
-    admin.destinations.lock().unwrap()[0].untaken.clear();
+    admin.destinations.lock().unwrap()[0].unimplemented.clear();
     assert_eq!(admin.ready("pass").await.0, 200);
 }
 

@@ -113,7 +113,7 @@ async fn retry_info_is_longer_than_the_breaker() {
     let begin = Instant::now();
     let receipt = destination.hand_over(parcel(0, 1, "span"), soon());
     until(&destination, "open", |status| status.breaker == BreakerState::Open).await;
-    destination.hurry();
+    destination.retry_now();
     assert_eq!(receipt.await, Ok(()));
     assert!(begin.elapsed() >= pause, "{:?}", begin.elapsed());
     assert_eq!(fault.received().len(), 2);

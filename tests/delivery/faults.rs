@@ -125,14 +125,14 @@ async fn what_may_have_arrived_is_not_sent_twice_when_that_was_asked() {
     let fault = FaultServer::start().await;
     fault.then([Act::Refuse(Code::Unavailable, "busy", None)]);
     let destination = start(settings(&fault));
-    assert_eq!(destination.hand_over_once(parcel(0, 1, "once"), soon()).await, Ok(()));
+    assert_eq!(destination.hand_over_at_most_once(parcel(0, 1, "once"), soon()).await, Ok(()));
     assert_eq!(fault.received().len(), 2);
 
     for act in [Act::Reset, Act::Refuse(Code::DeadlineExceeded, "upstream", None)] {
         let fault = FaultServer::start().await;
         fault.then([act]);
         let destination = start(settings(&fault));
-        let once = destination.hand_over_once(parcel(0, 1, "once"), soon());
+        let once = destination.hand_over_at_most_once(parcel(0, 1, "once"), soon());
         let again = destination.hand_over(parcel(1, 1, "again"), soon());
         assert!(matches!(once.await, Err(Undelivered::Ambiguous { .. })));
         assert_eq!(again.await, Ok(()));

@@ -257,7 +257,7 @@ async fn what_must_not_be_sent_twice_is_refused_to_whoever_sent_it() {
     fault.poison("poison", Code::InvalidArgument);
     let store = open(directory.path());
     let destination = start_with(settings(&fault), &store);
-    let answer = destination.hand_over_once(parcel(0, 10, "poison"), soon()).await;
+    let answer = destination.hand_over_at_most_once(parcel(0, 10, "poison"), soon()).await;
     assert!(matches!(answer, Err(Undelivered::Rejected { .. })), "{answer:?}");
     assert_eq!((fault.received().len(), letters(&store).len()), (1, 0));
     conserved(&destination);

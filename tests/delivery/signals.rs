@@ -48,8 +48,11 @@ async fn traces_taken(destination: &Destination, range: std::ops::Range<u64>) {
 }
 
 fn untaken(status: &DestinationStatus) -> Vec<Signal> {
-    assert!(status.untaken.iter().all(|(_, why)| why.starts_with("UNIMPLEMENTED: unknown service")), "{status:?}");
-    status.untaken.iter().map(|(signal, _)| *signal).collect()
+    assert!(
+        status.unimplemented.iter().all(|(_, why)| why.starts_with("UNIMPLEMENTED: unknown service")),
+        "{status:?}"
+    );
+    status.unimplemented.iter().map(|(signal, _)| *signal).collect()
 }
 
 /// Scenario: logs and traces, and a destination that serves no logs; one connection, then several. Guarantee: each trace is
@@ -128,7 +131,7 @@ async fn without_a_store_only_the_client_of_that_signal_waits() {
     fault.unserved(NO_LOGS);
     let destination = start(patient(&fault));
     let short = destination.hand_over(log("in vain"), Instant::now() + Duration::from_secs(1));
-    until(&destination, "not taken", |status| !status.untaken.is_empty()).await;
+    until(&destination, "not taken", |status| !status.unimplemented.is_empty()).await;
     traces_taken(&destination, 0..20).await;
     match short.await {
         Err(Undelivered::Timeout { last_error, .. }) => assert_eq!(last_error, "UNIMPLEMENTED: unknown service"),
@@ -139,7 +142,7 @@ async fn without_a_store_only_the_client_of_that_signal_waits() {
     let status = destination.status();
     assert_eq!((status.breaker, status.failures, untaken(&status)), (BreakerState::Closed, 0, vec![Signal::Logs]));
     fault.unserved(&[]);
-    destination.hurry();
+    destination.retry_now();
     for receipt in receipts {
         assert_eq!(receipt.await, Ok(()));
     }
@@ -228,7 +231,7 @@ async fn a_drain_does_not_wait_for_what_is_not_taken() {
         let destination = start_with(patient(&fault), &store);
         logs_kept(&destination, 0..1).await;
         let traces = destination.hand_over(parcel(0, 1, "span"), soon());
-        let once = destination.hand_over_once(log("once"), soon());
+        let once = destination.hand_over_at_most_once(log("once"), soon());
         let last = destination.hand_over(log("log 1"), soon());
         assert!(destination.drain(Instant::now() + HOUR).await);
         assert_eq!((traces.await, last.await, once.await), (Ok(()), Ok(()), Err(Undelivered::Closed)));
@@ -300,8 +303,8 @@ async fn what_is_asked_for_holds_for_that_signal_alone() {
     let destination = start(settings(&fault));
     let begin = Instant::now();
     let logs = destination.hand_over(log("log 0"), soon());
-    until(&destination, "not taken", |status| !status.untaken.is_empty()).await;
-    destination.hurry();
+    until(&destination, "not taken", |status| !status.unimplemented.is_empty()).await;
+    destination.retry_now();
     traces_taken(&destination, 0..5).await;
     assert_eq!(logs.await, Ok(()));
     assert!(begin.elapsed() >= pause, "{:?}", begin.elapsed());
@@ -339,7 +342,7 @@ async fn a_debug_destination_drops_what_it_does_not_take_first() {
     for _ in 0..20 {
         assert_eq!(destination.hand_over(log(&large), soon()).await, Ok(()));
     }
-    until(&destination, "full", |status| status.requests.discarded > 0 && !status.untaken.is_empty()).await;
+    until(&destination, "full", |status| status.requests.discarded > 0 && !status.unimplemented.is_empty()).await;
     for id in 0..20 {
         assert_eq!(destination.hand_over(parcel(id, 1, &large), soon()).await, Ok(()));
         until(&destination, "delivered", |status| status.spans.delivered == id + 1).await;

@@ -215,7 +215,7 @@ async fn a_drain_with_the_destination_hanging_ends_in_time_and_keeps_everything(
     let destination = start_with(slow_to_spill(&fault), &store);
     let receipts: Vec<_> = (0..20).map(|id| destination.hand_over(parcel(id, 1, "span"), soon())).collect();
     fault.arrived(1).await;
-    let once = destination.hand_over_once(parcel(99, 1, "once"), soon());
+    let once = destination.hand_over_at_most_once(parcel(99, 1, "once"), soon());
     assert!(destination.drain(Instant::now() + Duration::from_secs(2)).await);
     for receipt in receipts {
         assert_eq!(receipt.await, Ok(()));
@@ -350,7 +350,7 @@ async fn what_must_not_be_sent_twice_is_never_written() {
     fault.stop().await;
     let store: Store = open(directory.path());
     let destination = start_with(settings(&fault), &store);
-    let once = destination.hand_over_once(parcel(0, 1, "once"), soon());
+    let once = destination.hand_over_at_most_once(parcel(0, 1, "once"), soon());
     accepted(&destination, 1, 3).await;
     let status = until(&destination, "on disk", |status| status.spans.spilled == 3).await;
     assert_eq!(status.spans.in_flight, 1);

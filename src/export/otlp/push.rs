@@ -81,7 +81,7 @@ impl Pusher {
             waiting.fetch_add(bytes, Ordering::Relaxed);
             let parcel = Parcel { signal: Signal::Metrics, body, spans: 0 };
             let receipt = match settings.temporality {
-                Temporality::Delta => destination.hand_over_once(parcel, Instant::now() + DELTA_TIMEOUT),
+                Temporality::Delta => destination.hand_over_at_most_once(parcel, Instant::now() + DELTA_TIMEOUT),
                 Temporality::Cumulative => destination.hand_over(parcel, Instant::now() + TOTALS_TIMEOUT),
             };
             let (telemetry, name, waiting) = (self.telemetry.clone(), destination.name().to_owned(), waiting.clone());

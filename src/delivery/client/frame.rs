@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use bytes::Bytes;
 
-use super::rope::Rope;
+use super::chunks::Chunks;
 use crate::config::Compression;
 
 const PREFIX: usize = 5;
@@ -20,11 +20,11 @@ pub(crate) fn grpc_encoding(compression: Compression) -> Option<&'static str> {
 }
 
 /// One gRPC message of all `bodies`. Fails only for a message of more than 4 GiB or for want of memory.
-pub(crate) fn message(bodies: Vec<Bytes>, compression: Compression) -> io::Result<Rope> {
+pub(crate) fn message(bodies: Vec<Bytes>, compression: Compression) -> io::Result<Chunks> {
     match compression {
         Compression::None => {
             let length = bodies.iter().map(Bytes::len).sum();
-            Ok(Rope::new(Bytes::copy_from_slice(&prefix(0, length)?), bodies))
+            Ok(Chunks::new(Bytes::copy_from_slice(&prefix(0, length)?), bodies))
         }
         Compression::Gzip => {
             let mut encoder = flate2::write::GzEncoder::new(vec![0; PREFIX], flate2::Compression::fast());
@@ -43,10 +43,10 @@ pub(crate) fn message(bodies: Vec<Bytes>, compression: Compression) -> io::Resul
     }
 }
 
-fn finish(mut framed: Vec<u8>) -> io::Result<Rope> {
+fn finish(mut framed: Vec<u8>) -> io::Result<Chunks> {
     let prefix = prefix(1, framed.len() - PREFIX)?;
     framed[..PREFIX].copy_from_slice(&prefix);
-    Ok(Rope::new(Bytes::from(framed), Vec::new()))
+    Ok(Chunks::new(Bytes::from(framed), Vec::new()))
 }
 
 fn prefix(compressed: u8, length: usize) -> io::Result<[u8; PREFIX]> {

@@ -10,33 +10,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::delivery::command::Aim;
 use crate::store::{Portion, RecordId, Waiting};
 
-/// For so long a record that was delivered may still be found on the disk.
-const DELETED: Duration = Duration::from_secs(60);
+/// How long a record that was delivered may still be found on the disk: until then it is remembered, and passed over.
+const DELETE_GRACE: Duration = Duration::from_secs(60);
 
-/// What a read is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Aim {
-    /// The records that come next.
-    Ahead,
-    /// Those that wait again, from the first of these to the second.
-    Behind(RecordId, RecordId),
-}
-
-impl Aim {
-    /// Up to which record; `None`: to the end.
-    pub(crate) fn until(self) -> Option<RecordId> {
-        match self {
-            Aim::Ahead => None,
-            Aim::Behind(_, last) => Some(last),
-        }
-    }
-}
-
-/// The backlog of one signal of one destination.
+/// How far one signal of one destination has been read.
 #[derive(Debug, Default)]
-pub(crate) struct Backlog {
+pub(crate) struct ReplayCursor {
     /// Everything up to here has been read.
     cursor: Option<RecordId>,
     /// Whether there may be something after it.
@@ -57,8 +39,8 @@ pub(crate) struct Backlog {
     going: VecDeque<(Instant, RecordId)>,
 }
 
-impl Backlog {
-    /// A backlog of which nothing is known but whether there is one.
+impl ReplayCursor {
+    /// Nothing is known but whether there may be records.
     pub(crate) fn new(more: bool) -> Self {
         Self { more, ..Self::default() }
     }
@@ -69,13 +51,13 @@ impl Backlog {
     }
 
     /// Whether something waits that others go before.
-    pub(crate) fn stands_back(&self) -> bool {
+    pub(crate) fn has_deferred(&self) -> bool {
         !self.deferred.is_empty()
     }
 
     /// Whether nothing is on the disk, as far as we know.
     pub(crate) fn is_over(&self) -> bool {
-        !self.waits() && !self.stands_back() && self.out.is_empty()
+        !self.waits() && !self.has_deferred() && self.out.is_empty()
     }
 
     /// What to read next, and after which record; `None`: nothing waits.
@@ -91,13 +73,13 @@ impl Backlog {
     }
 
     /// Of what was read, what is to be taken up. It is in memory from now on.
-    pub(crate) fn choose(&mut self, aim: Aim, read: Portion, now: Instant) -> Vec<Waiting> {
+    pub(crate) fn claim_read(&mut self, aim: Aim, read: Portion, now: Instant) -> Vec<Waiting> {
         let last = read.waiting.last().map(|record| record.id);
-        let mut chosen = Vec::new();
+        let mut claimed = Vec::new();
         for record in read.waiting {
             let wanted = aim == Aim::Ahead || self.behind.contains(&record.id);
             if wanted && !self.gone.contains(&record.id) && self.out.insert(record.id) {
-                chosen.push(record);
+                claimed.push(record);
             }
         }
         match (aim, last) {
@@ -113,16 +95,16 @@ impl Backlog {
             }
         }
         self.forget(now);
-        chosen
+        claimed
     }
 
-    /// `id` has come to the disk and is still in memory.
-    pub(crate) fn kept(&mut self, id: RecordId) {
+    /// `id` has come to the disk while it is in memory: it is not to be read.
+    pub(crate) fn claim(&mut self, id: RecordId) {
         self.out.insert(id);
     }
 
     /// `id` is in memory no longer, and waits.
-    pub(crate) fn back(&mut self, id: RecordId, defer: bool) {
+    pub(crate) fn release(&mut self, id: RecordId, defer: bool) {
         self.out.remove(&id);
         if defer {
             self.deferred.insert(id);
@@ -134,7 +116,7 @@ impl Backlog {
     }
 
     /// `id` is gone.
-    pub(crate) fn finished(&mut self, id: RecordId, now: Instant) {
+    pub(crate) fn complete(&mut self, id: RecordId, now: Instant) {
         self.out.remove(&id);
         self.gone.insert(id);
         self.going.push_back((now, id));
@@ -154,7 +136,7 @@ impl Backlog {
     }
 
     /// The destination takes data: those that had stood back are next.
-    pub(crate) fn hopeful(&mut self) {
+    pub(crate) fn promote_deferred(&mut self) {
         if !self.deferred.is_empty() {
             let (now, later): (BTreeSet<_>, _) =
                 std::mem::take(&mut self.deferred).into_iter().partition(|id| Some(*id) <= self.cursor);
@@ -167,7 +149,7 @@ impl Backlog {
 
     fn forget(&mut self, now: Instant) {
         while let Some((when, id)) = self.going.front() {
-            if now.saturating_duration_since(*when) <= DELETED {
+            if now.saturating_duration_since(*when) <= DELETE_GRACE {
                 return;
             }
             self.gone.remove(id);
@@ -201,90 +183,90 @@ mod tests {
     /// Parcels that were written while they were on their way: those that arrived are not read, the one that failed is.
     #[test]
     fn what_is_in_memory_or_delivered_is_not_taken_up_and_what_failed_is() {
-        let (mut backlog, now) = (Backlog::new(true), Instant::now());
-        [3, 4, 5].into_iter().for_each(|id| backlog.kept(RecordId(id)));
-        backlog.finished(RecordId(3), now);
-        assert_eq!(backlog.next(), Some((Aim::Ahead, None)));
-        assert_eq!(ids(&backlog.choose(Aim::Ahead, records(1..=6), now)), [1, 2, 6]);
-        backlog.back(RecordId(4), false);
-        assert_eq!(backlog.next(), Some((behind(4, 4), Some(RecordId(3)))));
-        assert_eq!(ids(&backlog.choose(behind(4, 4), records([4]), now)), [4]);
-        assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(6)))));
-        assert_eq!(ids(&backlog.choose(Aim::Ahead, records([]), now)), [0; 0]);
-        assert_eq!(backlog.next(), None);
-        backlog.back(RecordId(7), false);
-        assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(6)))));
+        let (mut cursor, now) = (ReplayCursor::new(true), Instant::now());
+        [3, 4, 5].into_iter().for_each(|id| cursor.claim(RecordId(id)));
+        cursor.complete(RecordId(3), now);
+        assert_eq!(cursor.next(), Some((Aim::Ahead, None)));
+        assert_eq!(ids(&cursor.claim_read(Aim::Ahead, records(1..=6), now)), [1, 2, 6]);
+        cursor.release(RecordId(4), false);
+        assert_eq!(cursor.next(), Some((behind(4, 4), Some(RecordId(3)))));
+        assert_eq!(ids(&cursor.claim_read(behind(4, 4), records([4]), now)), [4]);
+        assert_eq!(cursor.next(), Some((Aim::Ahead, Some(RecordId(6)))));
+        assert_eq!(ids(&cursor.claim_read(Aim::Ahead, records([]), now)), [0; 0]);
+        assert_eq!(cursor.next(), None);
+        cursor.release(RecordId(7), false);
+        assert_eq!(cursor.next(), Some((Aim::Ahead, Some(RecordId(6)))));
     }
 
     /// A record that is refused when nothing is taken does not stand in the way of the others, and is not forgotten.
     #[test]
     fn what_stands_back_is_next_when_there_is_hope_or_nothing_else() {
-        let (mut backlog, now) = (Backlog::new(true), Instant::now());
-        backlog.choose(Aim::Ahead, records(1..=2), now);
-        backlog.back(RecordId(1), true);
-        assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(2)))));
-        backlog.choose(Aim::Ahead, records([]), now);
-        assert_eq!(backlog.next(), Some((behind(1, 1), Some(RecordId(0)))));
-        assert_eq!(ids(&backlog.choose(behind(1, 1), records(1..=2), now)), [1]);
-        backlog.back(RecordId(1), true);
-        backlog.added();
-        backlog.hopeful();
-        assert_eq!(backlog.next(), Some((behind(1, 1), Some(RecordId(0)))));
+        let (mut cursor, now) = (ReplayCursor::new(true), Instant::now());
+        cursor.claim_read(Aim::Ahead, records(1..=2), now);
+        cursor.release(RecordId(1), true);
+        assert_eq!(cursor.next(), Some((Aim::Ahead, Some(RecordId(2)))));
+        cursor.claim_read(Aim::Ahead, records([]), now);
+        assert_eq!(cursor.next(), Some((behind(1, 1), Some(RecordId(0)))));
+        assert_eq!(ids(&cursor.claim_read(behind(1, 1), records(1..=2), now)), [1]);
+        cursor.release(RecordId(1), true);
+        cursor.added();
+        cursor.promote_deferred();
+        assert_eq!(cursor.next(), Some((behind(1, 1), Some(RecordId(0)))));
     }
 
     /// A read that was asked for before something came to the disk does not know of it.
     #[test]
     fn what_comes_while_a_read_is_under_way_is_found_by_the_next_one() {
-        let (mut backlog, now) = (Backlog::new(true), Instant::now());
-        backlog.next();
-        backlog.back(RecordId(1), false);
-        backlog.choose(Aim::Ahead, records([]), now);
-        assert_eq!(backlog.next(), Some((Aim::Ahead, None)));
-        backlog.choose(Aim::Ahead, records([1, 2, 3]), now);
-        backlog.back(RecordId(3), false);
-        assert_eq!(backlog.next(), Some((behind(3, 3), Some(RecordId(2)))));
-        backlog.back(RecordId(1), false);
-        backlog.choose(behind(3, 3), records([3]), now);
-        assert_eq!(backlog.next(), Some((behind(1, 1), Some(RecordId(0)))));
-        backlog.choose(behind(1, 1), records([1, 2, 3]), now);
-        assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(3)))));
-        [1, 2].into_iter().for_each(|id| backlog.back(RecordId(id), false));
-        assert_eq!(backlog.next(), Some((behind(1, 2), Some(RecordId(0)))));
-        backlog.back(RecordId(3), false);
-        backlog.choose(behind(1, 2), records([]), now);
-        assert_eq!(backlog.next(), Some((behind(3, 3), Some(RecordId(2)))), "that read did not look so far");
-        backlog.choose(behind(3, 3), records([3]), now);
-        backlog.rewind();
-        backlog.choose(Aim::Ahead, records([7]), now);
-        assert_eq!(backlog.next(), Some((Aim::Ahead, None)), "from the start");
+        let (mut cursor, now) = (ReplayCursor::new(true), Instant::now());
+        cursor.next();
+        cursor.release(RecordId(1), false);
+        cursor.claim_read(Aim::Ahead, records([]), now);
+        assert_eq!(cursor.next(), Some((Aim::Ahead, None)));
+        cursor.claim_read(Aim::Ahead, records([1, 2, 3]), now);
+        cursor.release(RecordId(3), false);
+        assert_eq!(cursor.next(), Some((behind(3, 3), Some(RecordId(2)))));
+        cursor.release(RecordId(1), false);
+        cursor.claim_read(behind(3, 3), records([3]), now);
+        assert_eq!(cursor.next(), Some((behind(1, 1), Some(RecordId(0)))));
+        cursor.claim_read(behind(1, 1), records([1, 2, 3]), now);
+        assert_eq!(cursor.next(), Some((Aim::Ahead, Some(RecordId(3)))));
+        [1, 2].into_iter().for_each(|id| cursor.release(RecordId(id), false));
+        assert_eq!(cursor.next(), Some((behind(1, 2), Some(RecordId(0)))));
+        cursor.release(RecordId(3), false);
+        cursor.claim_read(behind(1, 2), records([]), now);
+        assert_eq!(cursor.next(), Some((behind(3, 3), Some(RecordId(2)))), "that read did not look so far");
+        cursor.claim_read(behind(3, 3), records([3]), now);
+        cursor.rewind();
+        cursor.claim_read(Aim::Ahead, records([7]), now);
+        assert_eq!(cursor.next(), Some((Aim::Ahead, None)), "from the start");
     }
 
     /// Many records of another signal lie between ours, and after them: each is looked at once.
     #[test]
     fn what_is_not_ours_is_passed_over_once() {
-        let (mut backlog, now) = (Backlog::new(true), Instant::now());
-        backlog.choose(Aim::Ahead, Portion { seen: Some(RecordId(500)), ..records([7]) }, now);
-        assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(500)))));
-        backlog.choose(Aim::Ahead, Portion { seen: Some(RecordId(900)), ..records([]) }, now);
-        assert!(!backlog.waits() && !backlog.is_over(), "7 is in memory");
+        let (mut cursor, now) = (ReplayCursor::new(true), Instant::now());
+        cursor.claim_read(Aim::Ahead, Portion { seen: Some(RecordId(500)), ..records([7]) }, now);
+        assert_eq!(cursor.next(), Some((Aim::Ahead, Some(RecordId(500)))));
+        cursor.claim_read(Aim::Ahead, Portion { seen: Some(RecordId(900)), ..records([]) }, now);
+        assert!(!cursor.waits() && !cursor.is_over(), "7 is in memory");
         // It had come to the disk while it was on its way, and must be sent again.
-        backlog.back(RecordId(7), false);
-        assert_eq!(backlog.next(), Some((behind(7, 7), Some(RecordId(6)))));
-        backlog.choose(behind(7, 7), records([7]), now);
-        backlog.finished(RecordId(7), now);
-        assert!(backlog.is_over());
-        backlog.back(RecordId(901), false);
-        assert_eq!(backlog.next(), Some((Aim::Ahead, Some(RecordId(900)))));
+        cursor.release(RecordId(7), false);
+        assert_eq!(cursor.next(), Some((behind(7, 7), Some(RecordId(6)))));
+        cursor.claim_read(behind(7, 7), records([7]), now);
+        cursor.complete(RecordId(7), now);
+        assert!(cursor.is_over());
+        cursor.release(RecordId(901), false);
+        assert_eq!(cursor.next(), Some((Aim::Ahead, Some(RecordId(900)))));
     }
 
     #[test]
     fn revived_records_are_found_without_sending_anything_twice() {
-        let (mut backlog, now) = (Backlog::new(true), Instant::now());
-        backlog.choose(Aim::Ahead, records([1, 2, 4]), now);
-        backlog.finished(RecordId(1), now);
-        backlog.rewind();
-        assert_eq!(backlog.next(), Some((Aim::Ahead, None)));
+        let (mut cursor, now) = (ReplayCursor::new(true), Instant::now());
+        cursor.claim_read(Aim::Ahead, records([1, 2, 4]), now);
+        cursor.complete(RecordId(1), now);
+        cursor.rewind();
+        assert_eq!(cursor.next(), Some((Aim::Ahead, None)));
         // 1 has not been deleted yet.
-        assert_eq!(ids(&backlog.choose(Aim::Ahead, records([1, 2, 3, 4]), now)), [3]);
+        assert_eq!(ids(&cursor.claim_read(Aim::Ahead, records([1, 2, 3, 4]), now)), [3]);
     }
 }

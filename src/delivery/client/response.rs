@@ -8,7 +8,8 @@ use tonic::Code;
 use tonic::metadata::MetadataMap;
 use tonic_types::StatusExt;
 
-use super::retry::{Failure, LONGEST_RETRY_INFO};
+use crate::delivery::policy::Failure;
+use crate::delivery::policy::LONGEST_RETRY_INFO;
 
 const MAX_BODY: usize = 64 << 10;
 const MAX_DETAILS: usize = 8 << 10;
@@ -16,7 +17,7 @@ const MAX_MESSAGE: usize = 1 << 10;
 
 /// The destination has the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct Acknowledgement {
     /// `partial_success.rejected_*`.
     pub(crate) rejected: u64,
     /// `partial_success.error_message`.
@@ -24,7 +25,7 @@ pub(crate) struct Answer {
 }
 
 /// Reads an answer to its end.
-pub(crate) async fn read(response: http::Response<h2::RecvStream>) -> Result<Answer, Failure> {
+pub(crate) async fn read(response: http::Response<h2::RecvStream>) -> Result<Acknowledgement, Failure> {
     let (head, mut stream) = response.into_parts();
     if head.headers.contains_key("grpc-status") {
         status(&head.headers)?;
@@ -50,13 +51,13 @@ pub(crate) async fn read(response: http::Response<h2::RecvStream>) -> Result<Ans
 
 /// The three `ExportXServiceResponse` have one shape: `partial_success` (1) with the number rejected (1) and a message
 /// (2). An answer that cannot be read is an acknowledgement all the same: its status says so.
-fn partial_success(body: &[u8]) -> Answer {
+fn partial_success(body: &[u8]) -> Acknowledgement {
     let message = match body.split_at_checked(5) {
         Some(([0, ..], message)) => message,
-        _ => return Answer::default(),
+        _ => return Acknowledgement::default(),
     };
     let partial = ExportTraceServiceResponse::decode(message).ok().and_then(|response| response.partial_success);
-    partial.map_or_else(Answer::default, |partial| Answer {
+    partial.map_or_else(Acknowledgement::default, |partial| Acknowledgement {
         rejected: u64::try_from(partial.rejected_spans).unwrap_or(0),
         message: shorten(partial.error_message),
     })
@@ -150,7 +151,7 @@ mod tests {
     #[test]
     fn an_unreadable_or_negative_partial_success_rejects_nothing() {
         for body in [&b""[..], b"\x00\x00\x00\x00\x02\xff\xff", b"\x01\x00\x00\x00\x00", b"\x00\x00"] {
-            assert_eq!(partial_success(body), Answer::default());
+            assert_eq!(partial_success(body), Acknowledgement::default());
         }
     }
 

@@ -6,9 +6,9 @@ use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
-use super::caller::Finished;
-use super::connection::Link;
-use super::queue::Batch;
+use super::piece::{Batch, Piece};
+use crate::delivery::client::{Finished, Link};
+use crate::delivery::policy::Pause;
 
 /// An attempt under way.
 pub(crate) struct Sending {
@@ -22,27 +22,19 @@ impl std::fmt::Debug for Sending {
     }
 }
 
-/// A pause after a failure.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rest {
-    pub(crate) until: Instant,
-    /// The destination asked for it: it is not cut short.
-    pub(crate) asked: bool,
-}
-
 /// One connection and its work.
 #[derive(Debug, Default)]
-pub(crate) struct Slot {
+pub(crate) struct ConnectionState {
     pub(crate) link: Option<Link>,
     /// The last is the current one; those below it are the other halves of a refused batch.
     pub(crate) work: Vec<Batch>,
     pub(crate) sending: Option<Sending>,
-    pub(crate) rest: Option<Rest>,
+    pub(crate) pause: Option<Pause>,
     /// Failures in a row, for the backoff.
     pub(crate) failures: u32,
 }
 
-impl Slot {
+impl ConnectionState {
     /// The attempt's end, if it has come: to be settled before anything is polled again. Until then the batch counts as being
     /// on its way, for another attempt may end at the same moment, and what that means must not touch this one.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Finished> {
@@ -52,6 +44,21 @@ impl Slot {
         }
     }
 
+    /// The batch that is on its way.
+    pub(crate) fn in_flight(&self) -> Option<&Batch> {
+        self.work.last().filter(|_| self.sending.is_some())
+    }
+
+    /// How many of its batches are not on their way.
+    pub(crate) fn unsent(&self) -> usize {
+        self.work.len() - usize::from(self.sending.is_some())
+    }
+
+    /// The pieces in its hands.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = &Piece> {
+        self.work.iter().flat_map(|batch| &batch.pieces)
+    }
+
     /// Whether anything of its work is left.
     pub(crate) fn has_work(&self) -> bool {
         self.work.iter().any(|batch| !batch.pieces.is_empty())
@@ -59,9 +66,9 @@ impl Slot {
 
     /// Whether something may be sent now. A pause that is over ends here.
     pub(crate) fn is_free(&mut self, now: Instant) -> bool {
-        if self.rest.is_some_and(|rest| rest.until <= now) {
-            self.rest = None;
+        if self.pause.is_some_and(|pause| pause.until <= now) {
+            self.pause = None;
         }
-        self.sending.is_none() && self.rest.is_none()
+        self.sending.is_none() && self.pause.is_none()
     }
 }

@@ -8,12 +8,12 @@ use bytes::{Buf, Bytes};
 
 /// Chunks read one after the other. A chunk's memory is given up as soon as it has been read.
 #[derive(Debug, Default)]
-pub(crate) struct Rope {
+pub(crate) struct Chunks {
     chunks: VecDeque<Bytes>,
     remaining: usize,
 }
 
-impl Rope {
+impl Chunks {
     /// A rope of `prefix` and `bodies`, empty ones left out.
     pub(crate) fn new(prefix: Bytes, bodies: Vec<Bytes>) -> Self {
         let mut chunks = VecDeque::with_capacity(bodies.len() + 1);
@@ -25,7 +25,7 @@ impl Rope {
     }
 }
 
-impl Buf for Rope {
+impl Buf for Chunks {
     fn remaining(&self) -> usize {
         self.remaining
     }
@@ -72,7 +72,7 @@ mod tests {
             steps in proptest::collection::vec(1_usize..30, 1..60),
         ) {
             let joined: Vec<u8> = [&b"12345"[..]].into_iter().chain(bodies.iter().map(|body| &body[..])).flatten().copied().collect();
-            let mut rope = Rope::new(Bytes::from_static(b"12345"), bodies.into_iter().map(Bytes::from).collect());
+            let mut rope = Chunks::new(Bytes::from_static(b"12345"), bodies.into_iter().map(Bytes::from).collect());
             let mut read = Vec::new();
             for step in steps.iter().cycle() {
                 prop_assert_eq!(rope.remaining(), joined.len() - read.len());
@@ -101,7 +101,7 @@ mod tests {
             }
         }
         let alive = std::sync::Arc::new(());
-        let mut rope = Rope::new(
+        let mut rope = Chunks::new(
             Bytes::from_static(b"12345"),
             vec![Bytes::from_owner(Owner(alive.clone())), Bytes::from_static(b"x")],
         );

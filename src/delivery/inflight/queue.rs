@@ -2,42 +2,8 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
-
-use super::Signal;
-use super::tickets::TicketId;
-use crate::otlp::PerSignal;
-
-/// A parcel, or a part of one that goes out on its own.
-#[derive(Clone, Debug)]
-pub(crate) struct Piece {
-    pub(crate) body: Bytes,
-    pub(crate) items: u32,
-    pub(crate) ticket: TicketId,
-    /// Order of arrival.
-    pub(crate) sequence: u64,
-    /// What `body` was cut from, if it was. Pieces are copies that nobody has budgeted; with the whole in hand as long as any
-    /// of them, they at most double what the budget knows of.
-    pub(crate) held: Option<Bytes>,
-}
-
-/// What one request carries.
-#[derive(Debug)]
-pub(crate) struct Batch {
-    pub(crate) signal: Signal,
-    pub(crate) pieces: Vec<Piece>,
-    /// Cut out of a refused batch: nothing may join it.
-    pub(crate) sealed: bool,
-    /// Of the backlog.
-    pub(crate) kept: bool,
-}
-
-impl Batch {
-    /// Bytes before compression.
-    pub(crate) fn bytes(&self) -> usize {
-        self.pieces.iter().map(|piece| piece.body.len()).sum()
-    }
-}
+use super::piece::{Batch, Piece};
+use crate::otlp::{PerSignal, Signal};
 
 /// The three lanes.
 #[derive(Debug, Default)]
@@ -65,7 +31,7 @@ impl Queue {
         let candidates = Signal::ALL.into_iter().filter(|signal| admitted[*signal]);
         let signal = candidates.filter(|signal| waiting(signal).is_some()).min_by_key(waiting)?;
         let first = self.lanes[signal].pop_front()?;
-        let mut batch = Batch { signal, pieces: vec![first], sealed: false, kept: false };
+        let mut batch = Batch { signal, pieces: vec![first], sealed: false, replayed: false };
         self.top_up(&mut batch, max);
         Some(batch)
     }
@@ -126,6 +92,8 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn all() -> PerSignal<bool> {
@@ -133,7 +101,7 @@ mod tests {
     }
 
     fn piece(sequence: u64, length: usize) -> Piece {
-        Piece { body: Bytes::from(vec![0; length]), items: 1, ticket: 0, sequence, held: None }
+        Piece { body: Bytes::from(vec![0; length]), items: 1, entry: 0, sequence, held: None }
     }
 
     fn sequences(batch: &Batch) -> Vec<u64> {

@@ -1,5 +1,5 @@
 //! How long to pause after a failure: exponential with full jitter. Arithmetic alone; whoever wants to wait does it
-//! elsewhere, and brings the dice.
+//! elsewhere, and brings the jitter.
 
 use std::time::Duration;
 
@@ -41,10 +41,10 @@ impl Backoff {
         self.initial.saturating_mul(factor).min(self.max)
     }
 
-    /// The pause after `failures` failures in a row. `dice` is evenly spread over `0.0..1.0`; what lies outside is
+    /// The pause after `failures` failures in a row. `jitter` is evenly spread over `0.0..1.0`; what lies outside is
     /// taken as the nearest end.
-    pub(crate) fn pause(&self, failures: u32, dice: f64) -> Duration {
-        let share = if dice.is_nan() { 1.0 } else { dice.clamp(0.0, 1.0) };
+    pub(crate) fn pause(&self, failures: u32, jitter: f64) -> Duration {
+        let share = if jitter.is_nan() { 1.0 } else { jitter.clamp(0.0, 1.0) };
         self.ceiling(failures).mul_f64(share)
     }
 }
@@ -79,10 +79,10 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the failures and the dice, a pause lies between zero and the ceiling, and the ceiling never falls.
+        /// Whatever the failures and the jitter, a pause lies between zero and the ceiling, and the ceiling never falls.
         #[test]
-        fn a_pause_stays_in_its_bounds(backoff in any_backoff(), failures in any::<u32>(), dice in any::<f64>()) {
-            let pause = backoff.pause(failures, dice);
+        fn a_pause_stays_in_its_bounds(backoff in any_backoff(), failures in any::<u32>(), jitter in any::<f64>()) {
+            let pause = backoff.pause(failures, jitter);
             prop_assert!(pause <= backoff.ceiling(failures));
             prop_assert!(backoff.ceiling(failures) <= backoff.max);
             prop_assert!(backoff.ceiling(failures) <= backoff.ceiling(failures.saturating_add(1)));

@@ -15,8 +15,8 @@ use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
-use super::retry::Failure;
-use super::rope::Rope;
+use super::chunks::Chunks;
+use crate::delivery::policy::Failure;
 
 /// Between two pings. The agent answers more than one in 5 minutes with GOAWAY.
 const PING_INTERVAL: Duration = Duration::from_secs(330);
@@ -30,7 +30,7 @@ const ONE_FRAME: usize = 16 << 10;
 /// An open connection. Dropped while `idle`, it says goodbye; dropped otherwise, it is cut.
 #[derive(Debug)]
 pub(crate) struct Link {
-    requests: SendRequest<Rope>,
+    requests: SendRequest<Chunks>,
     driver: AbortHandle,
     /// The message in flight takes several frames.
     long: Arc<AtomicBool>,
@@ -69,7 +69,7 @@ impl Link {
     pub(crate) fn send(
         &mut self,
         request: http::Request<()>,
-        message: Rope,
+        message: Chunks,
     ) -> Result<impl Future<Output = Result<http::Response<h2::RecvStream>, h2::Error>> + use<>, h2::Error> {
         self.idle = false;
         self.long.store(message.remaining() > ONE_FRAME, Ordering::Relaxed);
@@ -95,7 +95,7 @@ impl Drop for Link {
 
 /// h2 writes every DATA frame by itself. While a long message goes out, the system holds segments back until they are full or
 /// the driver has written all that it can; otherwise each frame would be sent, received and acknowledged on its own.
-async fn drive(mut connection: Connection<TcpStream, Rope>, socket: OwnedFd, long: Arc<AtomicBool>) {
+async fn drive(mut connection: Connection<TcpStream, Chunks>, socket: OwnedFd, long: Arc<AtomicBool>) {
     let Some(pings) = connection.ping_pong() else { return };
     let io = poll_fn(|cx| {
         let hold = long.load(Ordering::Relaxed) && cork(&socket, true);

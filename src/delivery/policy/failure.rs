@@ -1,5 +1,5 @@
-//! What a failed attempt means for the data: one table from gRPC code to verdict (`spec/delivery.md` section 3, OTLP
-//! 1.11 "Failures"), and how a failure is judged by it.
+//! What a failed attempt means for the data: one table from gRPC code to verdict (OTLP 1.11,
+//! "Failures"), and how a failure is judged by it.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(crate) enum Verdict {
     /// The destination is set up wrongly: the data is sound and is kept.
     Misconfigured,
     /// The destination does not serve this signal, or not here. It says nothing of the others.
-    Untaken,
+    Unimplemented,
 }
 
 const TABLE: [(Code, Verdict); 16] = [
@@ -35,7 +35,7 @@ const TABLE: [(Code, Verdict); 16] = [
     (Code::FailedPrecondition, Verdict::Permanent),
     (Code::Aborted, Verdict::Retry),
     (Code::OutOfRange, Verdict::Retry),
-    (Code::Unimplemented, Verdict::Untaken),
+    (Code::Unimplemented, Verdict::Unimplemented),
     (Code::Internal, Verdict::Permanent),
     (Code::Unavailable, Verdict::Retry),
     (Code::DataLoss, Verdict::Retry),
@@ -68,7 +68,7 @@ pub(crate) enum Judgement {
     /// Send again, and tell the operator loudly.
     Misconfigured,
     /// The same, and go on with other signals meanwhile.
-    Untaken,
+    Unimplemented,
     /// Send again in smaller pieces.
     TooLarge,
     /// Find out whose data is refused.
@@ -104,7 +104,7 @@ impl Failure {
             (Verdict::RetryOnlyWithRetryInfo, None) => Judgement::TooLarge,
             (Verdict::Permanent, _) => Judgement::Permanent,
             (Verdict::Misconfigured, _) => Judgement::Misconfigured,
-            (Verdict::Untaken, _) => Judgement::Untaken,
+            (Verdict::Unimplemented, _) => Judgement::Unimplemented,
         }
     }
 
@@ -170,7 +170,7 @@ mod tests {
         );
         assert_eq!(names(Verdict::RetryOnlyWithRetryInfo), ["RESOURCE_EXHAUSTED"]);
         assert_eq!(names(Verdict::Misconfigured), ["PERMISSION_DENIED", "UNAUTHENTICATED"]);
-        assert_eq!(names(Verdict::Untaken), ["UNIMPLEMENTED"]);
+        assert_eq!(names(Verdict::Unimplemented), ["UNIMPLEMENTED"]);
     }
 
     #[test]

@@ -1,50 +1,53 @@
-//! The books of one destination: where every span is, at every moment. Changed only through the moves below, each of
+//! The accounting of one destination: where every span is, at every moment. Changed only through the moves below, each of
 //! which keeps `accepted = delivered + rejected + in_flight + spilled + dead + discarded`.
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{BreakerState, Conservation, Moved, Signal};
-use crate::otlp::PerSignal;
+use crate::delivery::command::Moved;
+use crate::delivery::status::{BreakerState, Conservation};
+use crate::otlp::{PerSignal, Signal};
 use crate::store::{Count, Kept};
 
 /// Everything that a status report needs, published as one piece.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Books {
+pub(crate) struct Accounting {
     pub(crate) spans: Conservation,
     pub(crate) requests: Conservation,
     pub(crate) delivered_late: u64,
-    pub(crate) queue_bytes: u64,
+    queue_bytes: u64,
     /// What waits in memory, since when.
     pub(crate) oldest: Option<Instant>,
     /// When the oldest of what waits on disk was received, about, of each signal; nanoseconds since the Unix epoch.
-    pub(crate) oldest_kept: PerSignal<Option<u64>>,
+    pub(crate) oldest_spilled: PerSignal<Option<u64>>,
     pub(crate) failures: u32,
     pub(crate) breaker: BreakerState,
     pub(crate) last_error: Option<Arc<str>>,
     /// Of each signal that the destination does not take: how it says so.
-    pub(crate) untaken: PerSignal<Option<Arc<str>>>,
+    pub(crate) unimplemented: PerSignal<Option<Arc<str>>>,
+    /// Spans of the disk that the destination has acknowledged or turned away since the start.
+    pub(crate) replayed: u64,
     /// What was read as waiting before we were told that it had been revived: spans, requests.
     ahead: [u64; 2],
 }
 
 /// Where the parts of a parcel go when it ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Parts {
+pub(crate) struct Shares {
     pub(crate) delivered: u64,
     pub(crate) rejected: u64,
     pub(crate) spilled: u64,
     pub(crate) dead: u64,
 }
 
-impl Parts {
+impl Shares {
     fn sum(self) -> u64 {
         self.delivered + self.rejected + self.spilled + self.dead
     }
 }
 
-impl Books {
+impl Accounting {
     /// The side that counts `signal`.
     pub(crate) fn of(&mut self, signal: Signal) -> &mut Conservation {
         match signal {
@@ -66,9 +69,24 @@ impl Books {
         balance(&mut self.requests, |count| count.requests);
     }
 
+    /// So many bytes are in memory from now on.
+    pub(crate) fn hold(&mut self, bytes: u64) {
+        self.queue_bytes += bytes;
+    }
+
+    /// So many are there no more.
+    pub(crate) fn free(&mut self, bytes: u64) {
+        self.queue_bytes -= bytes;
+    }
+
+    /// Bytes queued or being sent.
+    pub(crate) fn queue_bytes(&self) -> u64 {
+        self.queue_bytes
+    }
+
     /// What the last attempt with `signal` ended with, if it is known and matters.
     pub(crate) fn last_error_of(&self, signal: Signal) -> Option<&str> {
-        self.untaken[signal].as_deref().or(self.last_error.as_deref())
+        self.unimplemented[signal].as_deref().or(self.last_error.as_deref())
     }
 
     /// Taken in hand.
@@ -79,25 +97,28 @@ impl Books {
     }
 
     /// What was in memory has come to its end, or to the disk.
-    pub(crate) fn settle(&mut self, signal: Signal, weight: u64, parts: Parts) {
+    pub(crate) fn settle(&mut self, signal: Signal, weight: u64, shares: Shares) {
         let side = self.of(signal);
         side.in_flight -= weight;
-        side.put(weight, parts);
+        side.put(weight, shares);
     }
 
     /// What was on the disk has come to its end, or to another place there.
-    pub(crate) fn settle_kept(&mut self, signal: Signal, weight: u64, parts: Parts) {
+    pub(crate) fn settle_durable(&mut self, signal: Signal, weight: u64, shares: Shares) {
         let place = usize::from(signal != Signal::Traces);
         let side = self.of(signal);
         let early = weight.saturating_sub(side.spilled).min(side.dead);
         side.dead -= early;
         side.spilled += early;
-        // A record that the books do not know of is one that has just been found.
+        // A record that we have not counted is one that has just been found.
         let found = weight.saturating_sub(side.spilled);
         side.accepted += found;
         side.spilled = side.spilled + found - weight;
-        side.put(weight, parts);
+        side.put(weight, shares);
         self.ahead[place] += early;
+        if signal == Signal::Traces {
+            self.replayed += shares.delivered + shares.rejected;
+        }
     }
 
     /// Given back to the client with an error: as if it had never been accepted.
@@ -119,7 +140,7 @@ impl Books {
     /// Records that were found damaged on the disk.
     pub(crate) fn damaged(&mut self, count: &Count) {
         for (signal, weight) in [(Signal::Traces, count.spans), (Signal::Logs, count.requests)] {
-            self.settle_kept(signal, weight, Parts { dead: weight, ..Parts::default() });
+            self.settle_durable(signal, weight, Shares { dead: weight, ..Shares::default() });
         }
     }
 
@@ -141,19 +162,19 @@ impl Books {
 }
 
 impl Conservation {
-    /// Whether nothing has vanished: the equation of `spec/delivery.md` section 4.
+    /// Whether nothing has vanished: the equation of the module documentation.
     pub fn holds(&self) -> bool {
         let Self { accepted, delivered, rejected, in_flight, spilled, dead, discarded } = *self;
         accepted == delivered + rejected + in_flight + spilled + dead + discarded
     }
 
     /// `weight` in parts. A request of metrics or logs that comes to lie in two places counts in both.
-    fn put(&mut self, weight: u64, parts: Parts) {
-        self.accepted = self.accepted + parts.sum() - weight;
-        self.delivered += parts.delivered;
-        self.rejected += parts.rejected;
-        self.spilled += parts.spilled;
-        self.dead += parts.dead;
+    fn put(&mut self, weight: u64, shares: Shares) {
+        self.accepted = self.accepted + shares.sum() - weight;
+        self.delivered += shares.delivered;
+        self.rejected += shares.rejected;
+        self.spilled += shares.spilled;
+        self.dead += shares.dead;
     }
 }
 
@@ -167,7 +188,7 @@ mod tests {
     enum Move {
         Accept(u64),
         Settle([u64; 4]),
-        SettleKept([u64; 4]),
+        SettleDurable([u64; 4]),
         HandBack,
         Discard(u64),
         Damaged,
@@ -180,7 +201,7 @@ mod tests {
         prop_oneof![
             4 => (0_u64..1_000).prop_map(Move::Accept),
             3 => shares().prop_map(Move::Settle),
-            3 => shares().prop_map(Move::SettleKept),
+            3 => shares().prop_map(Move::SettleDurable),
             1 => Just(Move::HandBack),
             1 => (0_u64..1_000).prop_map(Move::Discard),
             1 => Just(Move::Damaged),
@@ -190,11 +211,11 @@ mod tests {
     }
 
     /// `weight` divided as `shares` are.
-    fn divide(weight: u64, [delivered, rejected, spilled, dead]: [u64; 4]) -> Parts {
+    fn divide(weight: u64, [delivered, rejected, spilled, dead]: [u64; 4]) -> Shares {
         let sum = (delivered + rejected + spilled + dead).max(1);
         let part = |share: u64| weight * share / sum;
         let (rejected, spilled, dead) = (part(rejected), part(spilled), part(dead));
-        Parts { delivered: weight - rejected - spilled - dead, rejected, spilled, dead }
+        Shares { delivered: weight - rejected - spilled - dead, rejected, spilled, dead }
     }
 
     proptest! {
@@ -203,54 +224,54 @@ mod tests {
         #[test]
         fn every_sequence_of_moves_conserves(moves in proptest::collection::vec(any_move(), 0..200)) {
             let count = |spans| Count { spans, ..Count::default() };
-            let mut books = Books::default();
-            books.recover(&Kept { waiting: count(70), dead: count(20), discarded: count(5), oldest: None });
+            let mut accounting = Accounting::default();
+            accounting.recover(&Kept { waiting: count(70), dead: count(20), discarded: count(5), oldest: None });
             let (mut memory, mut disk) = (Vec::new(), vec![70]);
             let mut dead = 20;
             for step in moves {
                 match step {
                     Move::Accept(weight) => {
-                        books.accept(Signal::Traces, weight);
+                        accounting.accept(Signal::Traces, weight);
                         memory.push(weight);
                     }
                     Move::Settle(shares) => if let Some(weight) = memory.pop() {
-                        let parts = divide(weight, shares);
-                        books.settle(Signal::Traces, weight, parts);
-                        disk.push(parts.spilled);
-                        dead += parts.dead;
+                        let shares = divide(weight, shares);
+                        accounting.settle(Signal::Traces, weight, shares);
+                        disk.push(shares.spilled);
+                        dead += shares.dead;
                     },
-                    Move::SettleKept(shares) => if let Some(weight) = disk.pop() {
-                        let parts = divide(weight, shares);
-                        books.settle_kept(Signal::Traces, weight, parts);
-                        disk.push(parts.spilled);
-                        dead += parts.dead;
+                    Move::SettleDurable(shares) => if let Some(weight) = disk.pop() {
+                        let shares = divide(weight, shares);
+                        accounting.settle_durable(Signal::Traces, weight, shares);
+                        disk.push(shares.spilled);
+                        dead += shares.dead;
                     },
                     Move::HandBack => if let Some(weight) = memory.pop() {
-                        books.hand_back(Signal::Traces, weight);
+                        accounting.hand_back(Signal::Traces, weight);
                     },
                     Move::Discard(delivered) => if let Some(weight) = memory.pop() {
-                        books.discard(Signal::Traces, weight, delivered);
+                        accounting.discard(Signal::Traces, weight, delivered);
                     },
                     Move::Damaged => if let Some(weight) = disk.pop() {
-                        books.damaged(&count(weight));
+                        accounting.damaged(&count(weight));
                         dead += weight;
                     },
                     Move::Revived(weight) => {
                         let weight = weight.min(dead);
-                        books.moved(Moved::Revived(count(weight)));
+                        accounting.moved(Moved::Revived(count(weight)));
                         dead -= weight;
                         disk.push(weight);
                     }
                     Move::Purged(weight) => {
                         let weight = weight.min(dead);
-                        books.moved(Moved::Purged(count(weight)));
+                        accounting.moved(Moved::Purged(count(weight)));
                         dead -= weight;
                     }
                 }
-                prop_assert!(books.spans.holds(), "{:?}", books.spans);
-                prop_assert_eq!(books.spans.in_flight, memory.iter().sum::<u64>());
-                prop_assert_eq!(books.spans.spilled, disk.iter().sum::<u64>());
-                prop_assert_eq!(books.spans.dead, dead);
+                prop_assert!(accounting.spans.holds(), "{:?}", accounting.spans);
+                prop_assert_eq!(accounting.spans.in_flight, memory.iter().sum::<u64>());
+                prop_assert_eq!(accounting.spans.spilled, disk.iter().sum::<u64>());
+                prop_assert_eq!(accounting.spans.dead, dead);
             }
         }
     }
@@ -259,19 +280,19 @@ mod tests {
     #[test]
     fn what_is_delivered_before_we_hear_of_its_revival_is_counted_once() {
         let count = Count { spans: 7, records: 1, ..Count::default() };
-        let mut books = Books::default();
-        books.recover(&Kept { dead: count, ..Kept::default() });
-        books.settle_kept(Signal::Traces, 7, Parts { delivered: 7, ..Parts::default() });
-        books.moved(Moved::Revived(count));
-        assert_eq!(books.spans, Conservation { accepted: 7, delivered: 7, ..Conservation::default() });
+        let mut accounting = Accounting::default();
+        accounting.recover(&Kept { dead: count, ..Kept::default() });
+        accounting.settle_durable(Signal::Traces, 7, Shares { delivered: 7, ..Shares::default() });
+        accounting.moved(Moved::Revived(count));
+        assert_eq!(accounting.spans, Conservation { accepted: 7, delivered: 7, ..Conservation::default() });
     }
 
     /// A request of metrics of which one part waits and another is dead is two requests.
     #[test]
     fn a_request_in_two_places_counts_in_both() {
-        let mut books = Books::default();
-        books.accept(Signal::Metrics, 1);
-        books.settle(Signal::Metrics, 1, Parts { spilled: 1, dead: 1, ..Parts::default() });
-        assert!(books.requests.holds() && books.requests.accepted == 2, "{:?}", books.requests);
+        let mut accounting = Accounting::default();
+        accounting.accept(Signal::Metrics, 1);
+        accounting.settle(Signal::Metrics, 1, Shares { spilled: 1, dead: 1, ..Shares::default() });
+        assert!(accounting.requests.holds() && accounting.requests.accepted == 2, "{:?}", accounting.requests);
     }
 }

@@ -10,19 +10,21 @@ use http::{Method, Request, Uri};
 use tokio::time::timeout;
 use tonic::Code;
 
+use super::chunks::Chunks;
 use super::connection::Link;
-use super::response::{Answer, read};
-use super::retry::Failure;
-use super::rope::Rope;
-use super::{DestinationError, Signal, compress};
+use super::frame;
+use super::response::Acknowledgement;
+use super::response::read;
 use crate::config::{self, Compression};
-use crate::otlp::PerSignal;
+use crate::delivery::error::DestinationError;
+use crate::delivery::policy::Failure;
+use crate::otlp::{PerSignal, Signal};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Knows how to call one destination.
 #[derive(Debug)]
-pub(crate) struct Caller {
+pub(crate) struct Client {
     authority: String,
     templates: PerSignal<Request<()>>,
     compression: Compression,
@@ -33,10 +35,10 @@ pub(crate) struct Caller {
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) link: Option<Link>,
-    pub(crate) outcome: Result<Answer, Failure>,
+    pub(crate) outcome: Result<Acknowledgement, Failure>,
 }
 
-impl Caller {
+impl Client {
     /// Checks endpoint and headers.
     pub(crate) fn new(settings: &config::Destination) -> Result<Self, DestinationError> {
         let template = |signal: Signal| -> Result<Request<()>, DestinationError> {
@@ -61,12 +63,10 @@ impl Caller {
             headers.insert(TE, HeaderValue::from_static("trailers"));
             headers.insert(USER_AGENT, HeaderValue::from_static(concat!("chainspan/", env!("CARGO_PKG_VERSION"))));
             let milliseconds = settings.timeout.as_millis().clamp(1, 99_999_999);
-            let patience = HeaderValue::from_str(&format!("{milliseconds}m"));
-            headers.insert(
-                "grpc-timeout",
-                patience.map_err(|_| DestinationError::header(&settings.name, "grpc-timeout"))?,
-            );
-            if let Some(encoding) = compress::grpc_encoding(settings.compression) {
+            let timeout = HeaderValue::from_str(&format!("{milliseconds}m"));
+            headers
+                .insert("grpc-timeout", timeout.map_err(|_| DestinationError::header(&settings.name, "grpc-timeout"))?);
+            if let Some(encoding) = frame::grpc_encoding(settings.compression) {
                 headers.insert("grpc-encoding", HeaderValue::from_static(encoding));
             }
             Ok(request)
@@ -142,20 +142,20 @@ impl Caller {
         {
             return Ok(link);
         }
-        let patience = CONNECT_TIMEOUT.min(self.timeout);
-        let mut link = timeout(patience, Link::open(&self.authority))
+        let limit = CONNECT_TIMEOUT.min(self.timeout);
+        let mut link = timeout(limit, Link::open(&self.authority))
             .await
-            .map_err(|_| Failure::transport(format!("cannot connect to {} within {patience:?}", self.authority)))??;
+            .map_err(|_| Failure::transport(format!("cannot connect to {} within {limit:?}", self.authority)))??;
         link.ready().await.map_err(|error| Failure::transport(format!("the connection failed: {error}")))?;
         Ok(link)
     }
 
     /// Compression is work for a thread of its own: the one that calls serves the queue.
-    async fn message(&self, bodies: Vec<Bytes>) -> Result<Rope, Failure> {
+    async fn message(&self, bodies: Vec<Bytes>) -> Result<Chunks, Failure> {
         let compression = self.compression;
         let message = match compression {
-            Compression::None => compress::message(bodies, compression),
-            _ => match tokio::task::spawn_blocking(move || compress::message(bodies, compression)).await {
+            Compression::None => frame::message(bodies, compression),
+            _ => match tokio::task::spawn_blocking(move || frame::message(bodies, compression)).await {
                 Ok(message) => message,
                 Err(error) => return Err(Failure::transport(format!("compression failed: {error}"))),
             },

@@ -1,4 +1,4 @@
-//! The circuit breaker of a destination (`spec/delivery.md` section 3): when it is left alone, and for how long. Plain data
+//! The circuit breaker of a destination: when it is left alone, and for how long. Plain data
 //! with the time passed in; whoever sends asks it before and tells it afterwards.
 //!
 //! While it is closed the pauses of each connection hold (`backoff`); while it is open its own time holds, and nothing is
@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::BreakerState;
 use crate::config;
+use crate::delivery::status::BreakerState;
 
-/// The time over which attempts are looked at together.
+/// The time over which attempts are judged together.
 const WINDOW: Duration = Duration::from_secs(10);
-/// So many of them say something.
-const ENOUGH: u32 = 20;
+/// Fewer attempts than this within [`WINDOW`] say nothing about the share that failed.
+const MIN_ATTEMPTS: u32 = 20;
 
 /// What an attempt's end says of the destination, or the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ fn next(state: BreakerState, event: Event, tripped: bool, refusing: bool) -> Bre
 pub(crate) struct Breaker {
     settings: config::Breaker,
     state: BreakerState,
-    /// When an open one lets somebody through; never before what the destination asked for.
+    /// When an open one lets somebody through; never before the destination allows it.
     until: Instant,
     /// The connection whose request decides, while half-open.
     probe: Option<usize>,
@@ -115,27 +115,27 @@ impl Breaker {
         }
     }
 
-    /// A request goes out on connection `slot`.
-    pub(crate) fn started(&mut self, slot: usize) {
+    /// A request goes out on connection `connection`.
+    pub(crate) fn started(&mut self, connection: usize) {
         if self.state == BreakerState::HalfOpen {
-            self.probe = Some(slot);
+            self.probe = Some(connection);
         }
     }
 
-    /// Whether the request on connection `slot` is the one that decides.
-    pub(crate) fn is_probe(&self, slot: usize) -> bool {
-        self.probe == Some(slot)
+    /// Whether the request on connection `connection` is the one that decides.
+    pub(crate) fn is_probe(&self, connection: usize) -> bool {
+        self.probe == Some(connection)
     }
 
-    /// The attempt on connection `slot` has ended, whatever it says.
-    pub(crate) fn ended(&mut self, slot: usize) {
-        self.probe = self.probe.filter(|probe| *probe != slot);
+    /// The attempt on connection `connection` has ended, whatever it says.
+    pub(crate) fn ended(&mut self, connection: usize) {
+        self.probe = self.probe.filter(|probe| *probe != connection);
     }
 
-    /// Half-open now, if it is open and nobody asked for that time.
-    pub(crate) fn hurry(&mut self, now: Instant, asked: Option<Instant>) {
+    /// Half-open now, if it is open; not before `retry_after`, which the destination asked for.
+    pub(crate) fn retry_now(&mut self, now: Instant, retry_after: Option<Instant>) {
         if self.state == BreakerState::Open {
-            self.until = asked.map_or(now, |asked| asked.max(now));
+            self.until = retry_after.map_or(now, |retry_after| retry_after.max(now));
         }
     }
 
@@ -144,9 +144,9 @@ impl Breaker {
         self.state == BreakerState::Open && self.until <= now && self.on(Event::Elapsed, now, None, 0.0)
     }
 
-    /// Takes note of `event`. `asked`: not before, says the destination. `dice` is evenly spread over `0.0..1.0`. `true`:
-    /// the state has changed.
-    pub(crate) fn on(&mut self, event: Event, now: Instant, asked: Option<Instant>, dice: f64) -> bool {
+    /// Takes note of `event`. The destination wants nothing before `retry_after`. `jitter` is evenly spread over `0.0..1.0`.
+    /// `true`: the state has changed.
+    pub(crate) fn on(&mut self, event: Event, now: Instant, retry_after: Option<Instant>, jitter: f64) -> bool {
         match event {
             Event::Failed => {
                 self.row = self.row.saturating_add(1);
@@ -165,27 +165,27 @@ impl Breaker {
             (BreakerState::Closed, BreakerState::Closed) if event == Event::Succeeded => {
                 self.allowed = self.allowed.saturating_mul(2);
             }
-            (BreakerState::Open, BreakerState::Open) => self.until = self.until.max(asked.unwrap_or(self.until)),
-            (_, BreakerState::Open) => self.open(event, now, asked, dice),
+            (BreakerState::Open, BreakerState::Open) => self.until = self.until.max(retry_after.unwrap_or(self.until)),
+            (_, BreakerState::Open) => self.open(event, now, retry_after, jitter),
             (BreakerState::Open | BreakerState::HalfOpen, BreakerState::Closed) => self.close(now),
             _ => {}
         }
         before != self.state
     }
 
-    fn open(&mut self, event: Event, now: Instant, asked: Option<Instant>, dice: f64) {
+    fn open(&mut self, event: Event, now: Instant, retry_after: Option<Instant>, jitter: f64) {
         self.refusing = event == Event::RefusesAll || (self.refusing && event == Event::Refused);
         self.openings = self.openings.saturating_add(1);
-        let time = now + self.time(dice);
-        self.until = asked.map_or(time, |asked| asked.max(time));
+        let time = now + self.time(jitter);
+        self.until = retry_after.map_or(time, |retry_after| retry_after.max(time));
     }
 
     /// `open_min` doubled with every opening in a row, a quarter more or less, between `open_min` and `open_max`.
-    fn time(&self, dice: f64) -> Duration {
+    fn time(&self, jitter: f64) -> Duration {
         let config::Breaker { open_min, open_max, .. } = self.settings;
         let factor = 1_u32.checked_shl(self.openings.saturating_sub(1)).unwrap_or(u32::MAX);
         let middle = open_min.saturating_mul(factor).min(open_max);
-        middle.mul_f64(0.75 + 0.5 * dice.clamp(0.0, 1.0)).clamp(open_min, open_max.max(open_min))
+        middle.mul_f64(0.75 + 0.5 * jitter.clamp(0.0, 1.0)).clamp(open_min, open_max.max(open_min))
     }
 
     fn close(&mut self, now: Instant) {
@@ -228,7 +228,7 @@ impl Recent {
         let (attempts, failures) = recent.fold((0_u32, 0_u32), |(attempts, failures), (_, all, failed)| {
             (attempts.saturating_add(*all), failures.saturating_add(*failed))
         });
-        attempts >= ENOUGH && failures.saturating_mul(2) >= attempts
+        attempts >= MIN_ATTEMPTS && failures.saturating_mul(2) >= attempts
     }
 }
 
@@ -304,10 +304,10 @@ mod tests {
     #[test]
     fn what_the_destination_asks_for_is_kept_however_long() {
         let (mut breaker, now) = breaker();
-        let asked = now + Duration::from_secs(300);
-        breaker.on(Event::Misconfigured, now, Some(asked), 0.0);
-        breaker.hurry(now, Some(asked));
-        assert!(!breaker.tick(asked - Duration::from_millis(1)) && breaker.tick(asked));
+        let retry_after = now + Duration::from_secs(300);
+        breaker.on(Event::Misconfigured, now, Some(retry_after), 0.0);
+        breaker.retry_now(now, Some(retry_after));
+        assert!(!breaker.tick(retry_after - Duration::from_millis(1)) && breaker.tick(retry_after));
     }
 
     /// A refusal is an answer, so the destination works; unless refusing everything was the complaint.
@@ -344,7 +344,7 @@ mod tests {
             let (mut now, mut closed_at) = (start, start);
             let mut history: Vec<(Instant, bool)> = Vec::new();
             let mut opened = None;
-            for (event, pause, dice) in events {
+            for (event, pause, jitter) in events {
                 now += Duration::from_millis(pause);
                 breaker.tick(now);
                 let before = breaker.state();
@@ -354,7 +354,7 @@ mod tests {
                 if let (BreakerState::HalfOpen, Some(at)) = (before, opened) {
                     prop_assert!(now >= at + SETTINGS.open_min);
                 }
-                breaker.on(event, now, None, dice);
+                breaker.on(event, now, None, jitter);
                 if matches!(event, Event::Failed | Event::Succeeded | Event::Refused) {
                     history.push((now, event == Event::Failed));
                 }

@@ -1,0 +1,19 @@
+//! One unary gRPC call, made by hand over HTTP/2 so that the bodies of a batch go out where they lie.
+//!
+//! ```text
+//! call ─► connection (dial, ping, tear down) ─► HTTP/2
+//!   │ frame: prefix and bodies, compressed or as they are ─► chunks
+//!   └ response: status, RetryInfo, partial success
+//! ```
+//!
+//! Nothing in here decides what happens next, and nothing that a destination sends is trusted to be small.
+
+mod call;
+mod chunks;
+mod connection;
+mod frame;
+mod response;
+
+pub(crate) use call::{Client, Finished};
+pub(crate) use connection::Link;
+pub(crate) use response::Acknowledgement;
