@@ -37,7 +37,7 @@ mod status;
 mod tests;
 
 pub use self::condition::Readiness;
-pub use self::letters::{Desk, Socket, SocketError};
+pub use self::letters::{AdminSocket, AdminSocketError, DeadLetterAdmin};
 pub use self::lifecycle::{IllegalTransition, Lifecycle, Phase};
 pub use self::monitor::Monitor;
 pub use self::serve::{AdminError, serve};

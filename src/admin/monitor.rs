@@ -12,7 +12,7 @@ use super::check::Check;
 use super::condition::{Condition, Readiness};
 use super::findings::{self, RECEIVER, SPILL};
 use super::heartbeat::Heartbeat;
-use super::letters::Socket;
+use super::letters::AdminSocket;
 use super::lifecycle::{Lifecycle, Phase};
 use super::query::Query;
 use super::results::Results;
@@ -60,7 +60,7 @@ struct Inner {
     heartbeat: Mutex<Heartbeat>,
     timing: Timing,
     /// Where dead letters are worked on, until the admin thread takes it.
-    letters: Mutex<Option<Socket>>,
+    letters: Mutex<Option<AdminSocket>>,
     letters_open: Notify,
 }
 
@@ -108,7 +108,7 @@ impl Monitor {
     }
 
     /// From now on the admin thread serves dead letters on `socket`. To be called once the store is open.
-    pub fn open_letters(&self, socket: Socket) {
+    pub fn open_letters(&self, socket: AdminSocket) {
         *lock(&self.0.letters) = Some(socket);
         self.0.letters_open.notify_one();
     }

@@ -10,17 +10,15 @@ mod format;
 pub mod health;
 pub mod load;
 pub mod metrics;
+mod output;
 pub mod run;
 mod table;
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
-/// What ends a command whose arguments or configuration are wrong; clap uses the same.
-const USAGE: u8 = 2;
+use output::{USAGE, say};
 
 /// `--version`: version, commit and target.
 const VERSION: &str =
@@ -62,16 +60,4 @@ pub fn main() -> ExitCode {
         eprintln!("chainspan: {error:#}");
         ExitCode::FAILURE
     })
-}
-
-/// Writes a result to stdout. A reader that has gone away, as `head` does, is no error.
-///
-/// # Errors
-/// What the system said, when the result could not be written.
-fn say(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("cannot write the result"),
-        _ => Ok(()),
-    }
 }

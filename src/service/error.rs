@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::admin::{AdminError, SocketError};
+use crate::admin::{AdminError, AdminSocketError};
 use crate::delivery::DestinationError;
 use crate::store::StoreError;
 
@@ -25,7 +25,7 @@ pub enum ServiceError {
     Store(StoreError),
     /// The socket for `chainspan dlq` could not be opened.
     #[error("extensions.file_storage: {0}")]
-    Socket(SocketError),
+    Socket(AdminSocketError),
     /// A destination could not be set up.
     #[error(transparent)]
     Destination(#[from] DestinationError),

@@ -94,8 +94,8 @@ impl Service {
         let pusher = Pusher::new(&destinations, instance.as_deref(), telemetry.clone());
         let windows = red.clone().map(|red| WindowPush::start(red, pusher));
         if let (Some(store), Some(storage)) = (&store, &config.file_storage) {
-            let desk = admin::Desk::running(store.clone(), &destinations);
-            monitor.open_letters(admin::Socket::bind(&storage.directory, desk).map_err(ServiceError::Socket)?);
+            let letters = admin::DeadLetterAdmin::running(store.clone(), &destinations);
+            monitor.open_letters(admin::AdminSocket::bind(&storage.directory, letters).map_err(ServiceError::Socket)?);
         }
         // Set here and nowhere else, so it is still empty.
         let _ = opened.set(Opened { destinations: destinations.clone(), store: store.clone() });

@@ -16,6 +16,9 @@ use crate::store::usage::DestinationSums;
 use crate::store::writer::Writer;
 use crate::store::{lock, open, select, space};
 
+/// Rows that are looked up without a pause for other readers.
+const LOOKUP_BATCH: usize = 10_000;
+
 /// An open store. Clones share it; dropping the last one closes it.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -140,6 +143,21 @@ impl Store {
             found = find()?;
         }
         Ok(found.map(|(letter, body, _)| (letter, body)))
+    }
+
+    /// Those of the records `ids` that wait to be sent. Blocks.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn still_waiting(&self, ids: &[RecordId]) -> Result<Vec<RecordId>, StoreError> {
+        let Inner { shared, writer, .. } = &*self.inner;
+        let mut waiting = Vec::new();
+        // In parts: while one is read, nobody else can ask for dead letters.
+        for ids in ids.chunks(LOOKUP_BATCH) {
+            let read = || shared.read(&shared.letters, |connection| select::still_waiting(connection, ids));
+            waiting.extend(read_or_repair(shared, writer, read)?);
+        }
+        Ok(waiting)
     }
 
     /// Makes the dead letters that match `filter` wait to be sent again, in one transaction. Returns their sum per destination.

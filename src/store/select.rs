@@ -82,6 +82,21 @@ pub(super) fn letter(
     Ok(head.into_letter().map(|letter| (letter, body, wrong)))
 }
 
+/// Those of the rows `ids` that wait.
+pub(super) fn still_waiting(connection: &Connection, ids: &[RecordId]) -> Result<Vec<RecordId>, FileError> {
+    let mut statement = connection.prepare("SELECT head FROM records WHERE id = ?1")?;
+    let mut waiting = Vec::new();
+    for &id in ids {
+        let mut rows = statement.query([id.0])?;
+        if let Some(row) = rows.next()?
+            && sound_head(id, blob(row, 0)?)?.state == RowState::Waiting
+        {
+            waiting.push(id);
+        }
+    }
+    Ok(waiting)
+}
+
 /// The message of a `corrupt_record`.
 pub(super) fn what_is_wrong(head: &Head, body: &[u8]) -> String {
     format!(

@@ -184,7 +184,10 @@ fn replay_is_careful() {
     let many = room.bury(vec![letter(many, DeathReason::Rejected, THEN + 30 * SECOND)]);
     let plan = room.json(&["replay", "--dry-run", "--json"]);
     assert_eq!(plan["meant"], json!({"letters": 3, "spans": 1_004, "requests": 0}));
-    assert_eq!(room.say(&["replay", "--dry-run", "--chain", "1"]), "1 dead letter, 2 spans would be sent again\n");
+    assert_eq!(
+        room.say(&["replay", "--dry-run", "--chain", "1"]),
+        "1 dead letter, 2 spans would be queued for replay\n"
+    );
     let output = room.dlq(&["replay"]);
     assert_eq!(output.status.code(), Some(1));
     let error = texts(&output).1;
@@ -192,7 +195,10 @@ fn replay_is_careful() {
     assert_eq!(room.listed(&[]), [ids[0], ids[1], ids[2], many[0]]);
 
     let said = room.say(&["replay", "--chain", "8453"]);
-    assert_eq!(said, "2 dead letters, 3 spans will be sent again when chainspan runs\n");
+    assert_eq!(
+        said,
+        "2 dead letters, 3 spans queued for replay\n3 spans waiting: no chainspan is running, they are sent when it starts\n"
+    );
     assert_eq!(room.listed(&[]), [ids[2], many[0]]);
     room.say(&["replay", "--yes", "--rate", "0"]);
     assert_eq!(room.listed(&[]), [ids[2]]);
@@ -210,7 +216,7 @@ fn replay_goes_on_after_a_crash() {
     let mut slow = room.command(&["replay", "--rate", "40"]).stderr(Stdio::piped()).spawn().expect("the binary runs");
     let mut said = String::new();
     BufReader::new(slow.stderr.take().expect("piped")).read_line(&mut said).expect("how far it is");
-    assert_eq!(said, "10 of 200 spans let go\n");
+    assert_eq!(said, "10 of 200 spans queued\n");
     slow.kill().expect("killed");
     slow.wait().expect("dead");
     let waiting = || room.json(&["stats", "--json"])["destinations"]["otlp/datadog"]["waiting"]["records"].as_u64();

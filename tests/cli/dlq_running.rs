@@ -3,7 +3,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::dlq_support::{Room, SECOND, letter, mode, tagged, texts};
 use chainspan::store::DeathReason;
@@ -128,7 +128,7 @@ async fn what_is_sent_again_arrives_and_is_not_measured_again() {
     assert!(before.contains("8453"), "{before}");
 
     fault.poison("nothing holds this", Code::InvalidArgument);
-    assert_eq!(room.say(&["replay"]), "1 dead letter, 1 span wait to be sent again\n");
+    assert_eq!(room.say(&["replay"]), "1 dead letter, 1 span queued for replay\n1 span delivered\n");
     eventually("delivered", || spans(&chainspan, "delivered") == 1).await;
     assert_eq!((spans(&chainspan, "dead"), spans(&chainspan, "spilled"), spans(&chainspan, "accepted")), (0, 0, 1));
     assert_eq!(fault.accepted_spans().get(&id), Some(&1));
@@ -144,7 +144,10 @@ async fn what_is_refused_again_is_buried_again() {
     let room = Room::new(fault.address());
     room.bury((0..5).map(|n| letter(vec![tagged("submit_tx", "1")], DeathReason::Rejected, THEN + n)).collect());
     let chainspan = Chainspan::start(&room.yaml);
-    room.say(&["replay", "--rate", "0"]);
+    assert_eq!(
+        room.say(&["replay", "--rate", "0"]),
+        "5 dead letters, 5 spans queued for replay\n5 spans refused again: chainspan dlq list shows why\n"
+    );
     eventually("all dead again", || spans(&chainspan, "dead") == 5 && spans(&chainspan, "in_flight") == 0).await;
     eventually("by new words", || {
         let list = room.json(&["list", "--json"]);
@@ -152,6 +155,35 @@ async fn what_is_refused_again_is_buried_again() {
     })
     .await;
     assert_eq!(room.listed(&["--since", "1h"]).len(), 5);
+}
+
+/// Scenario: a letter is replayed while its destination is away; then the destination is back and refuses one of the others.
+/// Guarantee: the command waits as long as it was told, and says of every span whether it was delivered, was refused again or
+/// still waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_says_what_became_of_each_span() {
+    let fault = FaultServer::start().await;
+    fault.always(Act::Refuse(Code::Unavailable, "away", None));
+    let room = Room::new(fault.address());
+    room.bury(vec![
+        letter(vec![tagged("submit_tx", "1"); 2], DeathReason::Expired, THEN + 1),
+        letter(vec![tagged("submit_tx", "1"); 3], DeathReason::Rejected, THEN + 2),
+        letter(vec![tagged("poisonous", "1")], DeathReason::Rejected, THEN + 3),
+    ]);
+    let chainspan = Chainspan::start(&room.yaml);
+    let begun = Instant::now();
+    let text = room.say(&["replay", "--reason", "expired", "--wait", "1s"]);
+    assert!(begun.elapsed() >= Duration::from_secs(1), "it waits");
+    let waiting = "2 spans still waiting after 1 s: chainspan dlq stats shows how much waits";
+    assert_eq!(text, format!("1 dead letter, 2 spans queued for replay\n{waiting}\n"));
+
+    fault.poison("poisonous", Code::InvalidArgument);
+    fault.always(Act::Accept);
+    let said = room.json(&["replay", "--json"]);
+    let of = |key: &str| said[key]["spans"].as_u64();
+    assert_eq!((of("moved"), of("delivered"), of("refused"), of("waiting")), (Some(4), Some(3), Some(1), Some(0)));
+    assert_eq!(room.listed(&[]).len(), 1);
+    eventually("delivered", || (spans(&chainspan, "delivered"), spans(&chainspan, "dead")) == (5, 1)).await;
 }
 
 /// What is purged is counted as discarded at once, and still after a restart: the equation holds all the time.
@@ -177,7 +209,7 @@ async fn what_is_purged_stays_in_the_books() {
     assert_eq!(room.listed(&[]), ids[1..]);
 }
 
-/// Scenario: the client of a slow replay dies. Guarantee: what it had let go arrives, the rest stays dead until the same
+/// Scenario: the client of a slow replay dies. Guarantee: what it had queued arrives, the rest stays dead until the same
 /// command is given again; then everything has arrived once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_whose_client_dies_stops_and_goes_on_later() {
@@ -188,7 +220,7 @@ async fn a_replay_whose_client_dies_stops_and_goes_on_later() {
     let mut slow = room.command(&["replay", "--rate", "8"]).stderr(Stdio::piped()).spawn().expect("the binary runs");
     let mut said = String::new();
     BufReader::new(slow.stderr.take().expect("piped")).read_line(&mut said).expect("how far it is");
-    assert_eq!(said, "2 of 100 spans let go\n");
+    assert_eq!(said, "2 of 100 spans queued\n");
     slow.kill().expect("killed");
     slow.wait().expect("dead");
     // Parts of the answer that were under way may still do their step; then it is quiet.
@@ -202,7 +234,7 @@ async fn a_replay_whose_client_dies_stops_and_goes_on_later() {
         dead = now;
     }
     assert!((1..=98).contains(&dead), "{dead} are still dead");
-    room.say(&["replay", "--rate", "0"]);
+    assert!(room.say(&["replay", "--rate", "0"]).ends_with("spans delivered\n"));
     eventually("delivered", || spans(&chainspan, "delivered") == 100).await;
     let arrived = fault.accepted_spans();
     assert!(arrived.len() == 100 && arrived.values().all(|times| *times == 1), "{arrived:?}");

@@ -18,7 +18,7 @@ fn every_answered_put_survives_a_kill() {
     let mut answered: Vec<(RecordId, u64)> = Vec::new();
     for round in 0..ROUNDS {
         let mut child = Command::new(std::env::current_exe().expect("this program"))
-            .args(["puts_until_it_is_killed", "--exact", "--ignored", "--nocapture"])
+            .args(["kill::puts_until_it_is_killed", "--exact", "--ignored", "--nocapture"])
             .env("CHAINSPAN_TEST_STORE", directory.path())
             .env("CHAINSPAN_TEST_ROUND", round.to_string())
             .stdout(Stdio::piped())

@@ -129,7 +129,7 @@ fn failing_writes_lose_nothing_and_it_heals() {
         println!("skipped: there is no prlimit here");
         return;
     }
-    let name = "under_a_limit_on_the_size_of_files";
+    let name = "limits::under_a_limit_on_the_size_of_files";
     let directory = tempfile::tempdir().expect("directory");
     // The signal that comes with such an error ends a process that does not ignore it.
     let output = Command::new("sh")

@@ -1,4 +1,4 @@
-//! Between the store's types and those on the wire.
+//! Converts between the store's types and those of the protocol.
 
 use tonic::Status;
 
@@ -34,10 +34,10 @@ impl From<Count> for api::Count {
     }
 }
 
-/// What a client asks for; a request without a filter means all.
+/// The filter of a request; one without a filter means all letters.
 ///
 /// # Errors
-/// INVALID_ARGUMENT: a reason that there is not.
+/// INVALID_ARGUMENT: an unknown reason.
 pub(super) fn filter(filter: Option<api::Filter>) -> Result<Filter, Status> {
     let api::Filter { ids, chain, reason, destination, since_unix_nano, until_unix_nano, limit } =
         filter.unwrap_or_default();
@@ -60,7 +60,7 @@ pub(super) fn filter(filter: Option<api::Filter>) -> Result<Filter, Status> {
     })
 }
 
-/// The store's own words.
+/// The error of a request, in the words of the store.
 pub(super) fn failed(error: StoreError) -> Status {
     Status::internal(error.to_string())
 }

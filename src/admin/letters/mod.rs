@@ -1,21 +1,22 @@
-//! The dead letters as an operator works on them: list, show, stats, replay, purge.
+//! What operators do with dead letters: list, show, stats, replay, purge.
 //!
-//! One service of our own protobuf (`proto/`), met in two ways: by gRPC on the unix socket `admin.sock` of a running
-//! process, and without any socket by `chainspan dlq` when no process is there. Both come in through [`Api`], so what
-//! works on the running process works offline.
+//! One service of our own protocol (`proto/`), reached in two ways: by gRPC on the unix socket `admin.sock` of a running process,
+//! and without a socket by `chainspan dlq` where no process runs. Both go through [`Api`], so that what works with a running
+//! process works without one.
 //!
-//! Everything that asks the store blocks, and so runs on threads that may. What must never happen here: a destination
-//! whose books do not learn what was moved; a letter that is let go to a destination that nobody would send to; an answer
-//! that has to hold all letters in memory at once.
+//! Every question to the store blocks, and so runs on a thread that may. What must never happen here: letters are moved without
+//! their destination learning of it; a letter is queued for a destination that does not exist; an answer holds all letters
+//! in memory at once.
 
+mod access;
 pub(crate) mod api;
 mod convert;
-mod desk;
+mod outcome;
 mod replay;
 mod service;
 mod socket;
 
-pub use desk::Desk;
+pub use access::DeadLetterAdmin;
 pub(crate) use service::Api;
 pub(crate) use socket::path;
-pub use socket::{Socket, SocketError};
+pub use socket::{AdminSocket, AdminSocketError};

@@ -7,40 +7,40 @@ use std::path::{Path, PathBuf};
 
 use tokio_stream::wrappers::UnixListenerStream;
 
-use super::{Api, Desk};
+use super::access::DeadLetterAdmin;
+use super::service::Api;
 
-/// Where a process whose store is in `directory` listens.
+/// The socket of the process whose store is in `directory`.
 pub(crate) fn path(directory: &Path) -> PathBuf {
     directory.join("admin.sock")
 }
 
 /// The socket cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {}: {source}; the path of a socket has 107 bytes at most, and nothing else may have this one",
+#[error("cannot listen on {}: {source}; the path of a socket has 107 bytes at most, and nothing else may be there",
     path.display())]
-pub struct SocketError {
+pub struct AdminSocketError {
     path: PathBuf,
     source: io::Error,
 }
 
-/// A socket that is listened on, and what it gives access to. Only the user of this process can open it.
+/// A listening socket that gives access to the dead letters. Only the user of this process can connect.
 #[derive(Debug)]
-pub struct Socket {
+pub struct AdminSocket {
     listener: UnixListener,
-    desk: Desk,
+    admin: DeadLetterAdmin,
 }
 
-impl Socket {
-    /// Listens. To be called by whoever owns the store in `directory`: a socket that lies there is then one that nobody
-    /// listens on any more, and is replaced. It is not removed at the end, because by then another process may have put
-    /// its own there.
+impl AdminSocket {
+    /// Listens. The caller must own the store in `directory`: then nobody listens on a socket that is already there, and it
+    /// is replaced. It is not removed at the end, because another process may have put its own there by then.
     ///
     /// # Errors
-    /// The path is too long, or is something else than a socket.
-    pub fn bind(directory: &Path, desk: Desk) -> Result<Self, SocketError> {
+    /// The path is too long, or something other than a socket is there.
+    pub fn bind(directory: &Path, admin: DeadLetterAdmin) -> Result<Self, AdminSocketError> {
         let path = path(directory);
-        let listener = listen(&path).map_err(|source| SocketError { path, source })?;
-        Ok(Self { listener, desk })
+        let listener = listen(&path).map_err(|source| AdminSocketError { path, source })?;
+        Ok(Self { listener, admin })
     }
 
     /// Serves until dropped.
@@ -48,10 +48,12 @@ impl Socket {
         let served = async {
             let incoming = UnixListenerStream::new(tokio::net::UnixListener::from_std(self.listener)?);
             let server = tonic::transport::Server::builder();
-            server.serve_with_incoming(Api::server(self.desk), incoming).await.map_err(io::Error::other)
+            server.serve_with_incoming(Api::server(self.admin), incoming).await.map_err(io::Error::other)
         };
         if let Err(error) = served.await {
-            tracing::error!("chainspan dlq cannot reach this process any more: {error}");
+            tracing::error!(
+                "the admin socket failed, chainspan dlq cannot reach this process until it is restarted: {error}"
+            );
         }
     }
 }

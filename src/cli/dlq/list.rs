@@ -1,12 +1,13 @@
-//! `chainspan dlq list`: which dead letters there are.
+//! `chainspan dlq list`: one line per dead letter.
 
 use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::args::{Place, Which, none};
-use super::link::Desk;
-use super::{amount, answer, moment, plain};
+use super::args::{FilterArgs, StoreArgs};
+use super::client::{DlqClient, answer};
+use super::text::{letters, none, plain};
+use super::time;
 use crate::admin::letters::api;
 use crate::cli::say;
 use crate::cli::table::{Column, Table};
@@ -17,17 +18,17 @@ use crate::clock;
 #[command(after_help = "Example:\n  chainspan dlq list --since 2h --reason rejected")]
 pub(super) struct ListArgs {
     #[command(flatten)]
-    pub(super) place: Place,
+    pub(super) store: StoreArgs,
     #[command(flatten)]
-    which: Which,
+    filter: FilterArgs,
     /// Print a JSON array
     #[arg(long)]
     json: bool,
 }
 
-/// What `list --json` prints of each: a documented format.
+/// A letter in JSON, as `list --json` prints it: a documented format.
 #[derive(Debug, Serialize)]
-pub(super) struct Row {
+pub(super) struct LetterJson {
     id: i64,
     destination: String,
     reason: String,
@@ -41,7 +42,7 @@ pub(super) struct Row {
     last: String,
 }
 
-impl From<api::Letter> for Row {
+impl From<api::Letter> for LetterJson {
     fn from(letter: api::Letter) -> Self {
         Self {
             id: letter.id,
@@ -59,11 +60,11 @@ impl From<api::Letter> for Row {
     }
 }
 
-/// Prints them as they come.
-pub(super) async fn list(desk: &mut Desk, args: ListArgs) -> anyhow::Result<ExitCode> {
-    let filter = args.which.filter(&[]);
+/// Prints the letters as they arrive.
+pub(super) async fn list(client: &mut DlqClient, args: ListArgs) -> anyhow::Result<ExitCode> {
+    let filter = args.filter.filter(&[]);
     let request = api::ListRequest { filter: Some(filter.clone()) };
-    let mut pages = answer(desk.client().list(request)).await?.into_inner();
+    let mut pages = answer(client.service().list(request)).await?.into_inner();
     let mut sum = api::Count::default();
     let mut table = Table::new(COLUMNS);
     while let Some(page) = answer(pages.message()).await? {
@@ -72,7 +73,7 @@ pub(super) async fn list(desk: &mut Desk, args: ListArgs) -> anyhow::Result<Exit
             for letter in page.letters {
                 text += if sum.records == 0 { "[\n" } else { ",\n" };
                 sum.records += 1;
-                text += &serde_json::to_string(&Row::from(letter))?;
+                text += &serde_json::to_string(&LetterJson::from(letter))?;
             }
             say(&text)?;
             continue;
@@ -88,7 +89,7 @@ pub(super) async fn list(desk: &mut Desk, args: ListArgs) -> anyhow::Result<Exit
         (true, 0) => say("[]\n")?,
         (true, _) => say("\n]\n")?,
         (false, 0) => say(&format!("{}\n", none(&filter)))?,
-        (false, _) => say(&format!("{}\n", amount(&sum)))?,
+        (false, _) => say(&format!("{}\n", letters(&sum)))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -109,7 +110,7 @@ fn cells(letter: &api::Letter) -> Vec<String> {
     let spans = if letter.signal == "traces" { letter.spans.to_string() } else { letter.signal.clone() };
     let texts = [
         letter.id.to_string(),
-        moment::age(letter.last_unix_nano),
+        time::age(letter.last_unix_nano),
         letter.destination.clone(),
         letter.reason.clone(),
         letter.code.clone(),

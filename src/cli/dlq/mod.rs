@@ -1,137 +1,105 @@
-//! `chainspan dlq`: what destinations refused for good, and what to do about it.
+//! `chainspan dlq`: look at what destinations refused for good, and decide what becomes of it.
 //!
-//! Asks the running process by its socket; where none runs, opens the store itself. Both answer the same questions, so
-//! nothing in the commands knows which it is.
+//! Asks the running process through its socket; where none runs, opens the store itself. Both answer the same requests, so that
+//! the commands work the same way with either.
 
 mod args;
-mod link;
+mod client;
+mod confirm;
 mod list;
-mod moment;
-mod r#move;
+mod purge;
+mod replay;
 mod show;
 mod spans;
 mod stats;
+mod text;
+mod time;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Subcommand;
-use tonic::Status;
 
-use crate::admin::letters::api;
+use crate::cli::USAGE;
 use crate::config::{Config, FileStorage, LogEncoding, LogLevel, Source};
 use crate::telemetry;
-use args::Place;
-use link::Desk;
+use args::StoreArgs;
+use client::DlqClient;
 
-/// How long one part of an answer may take. A store of gigabytes is looked through in this time many times over.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// List, show, send again or give up what destinations refused for good
+/// List, show, replay or purge dead letters: what destinations refused for good
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
 #[command(after_help = "\
-Works on the running chainspan of that configuration, or on its directory when
-none runs.
+Works on the running chainspan with this configuration, or on its store when
+none is running.
 
 Example:
   chainspan dlq list --since 2h --config collector-config.yaml")]
 pub struct DlqArgs {
     #[command(subcommand)]
-    command: Command,
+    command: DlqCommand,
 }
 
 #[derive(Debug, Subcommand)]
 #[command(disable_help_subcommand = true)]
-enum Command {
+enum DlqCommand {
     List(list::ListArgs),
     Show(show::ShowArgs),
     Stats(stats::StatsArgs),
-    Replay(r#move::ReplayArgs),
-    Purge(r#move::PurgeArgs),
+    Replay(replay::ReplayArgs),
+    Purge(purge::PurgeArgs),
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// No store, no answer from it, or what was asked for could not be done.
+/// There is no store, it does not answer, or the command failed.
 pub fn dlq(args: DlqArgs) -> anyhow::Result<ExitCode> {
-    let place = match &args.command {
-        Command::List(args) => &args.place,
-        Command::Show(args) => &args.place,
-        Command::Stats(args) => &args.place,
-        Command::Replay(args) => &args.place,
-        Command::Purge(args) => &args.place,
+    let store = match &args.command {
+        DlqCommand::List(args) => &args.store,
+        DlqCommand::Show(args) => &args.store,
+        DlqCommand::Stats(args) => &args.store,
+        DlqCommand::Replay(args) => &args.store,
+        DlqCommand::Purge(args) => &args.store,
     };
-    let (config, storage) = match store_of(place)? {
+    let (config, storage) = match find_store(store)? {
         Ok(found) => found,
         Err(code) => return Ok(code),
     };
-    // A store that is opened here may have something to say.
+    // A store that is opened here logs what it finds.
     telemetry::logs::init(LogLevel::Warn, LogEncoding::Console)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let done = runtime.block_on(async {
-        let mut desk = Desk::find(&config, &storage).await?;
+        let mut client = DlqClient::connect(&config, &storage).await?;
         let done = match args.command {
-            Command::List(args) => list::list(&mut desk, args).await,
-            Command::Show(args) => show::show(&mut desk, args).await,
-            Command::Stats(args) => stats::stats(&mut desk, args).await,
-            Command::Replay(args) => r#move::replay(&mut desk, args).await,
-            Command::Purge(args) => r#move::purge(&mut desk, args).await,
+            DlqCommand::List(args) => list::list(&mut client, args).await,
+            DlqCommand::Show(args) => show::show(&mut client, args).await,
+            DlqCommand::Stats(args) => stats::stats(&mut client, args).await,
+            DlqCommand::Replay(args) => replay::replay(&mut client, args).await,
+            DlqCommand::Purge(args) => purge::purge(&mut client, args).await,
         };
-        desk.close();
+        client.close();
         done
     });
-    // A thread that the store holds must not hold the process.
+    // A thread that hangs in the store must not keep the process from ending.
     runtime.shutdown_background();
     done
 }
 
-/// The configuration and where its store is; the exit code when the configuration is wrong.
-fn store_of(place: &Place) -> anyhow::Result<Result<(Config, FileStorage), ExitCode>> {
-    let source = Source::find(place.config.as_deref());
+/// The configuration and its store, or the exit code if the configuration is wrong.
+fn find_store(args: &StoreArgs) -> anyhow::Result<Result<(Config, FileStorage), ExitCode>> {
+    let source = Source::find(args.config.as_deref());
     let config = match source.load() {
         Ok(config) => config,
         Err(errors) => {
             eprintln!("{errors}");
-            return Ok(Err(ExitCode::from(super::USAGE)));
+            return Ok(Err(ExitCode::from(USAGE)));
         }
     };
     let Some(storage) = config.file_storage.clone() else {
         bail!(
-            "{source}: service.extensions does not name file_storage, so nothing is kept and there are no dead letters"
+            "{source}: service.extensions does not name file_storage, so nothing is stored and there are no dead letters"
         );
     };
     Ok(Ok((config, storage)))
-}
-
-/// An answer within reasonable time, in the words of whoever gave it.
-async fn answer<T>(asked: impl Future<Output = Result<T, Status>>) -> anyhow::Result<T> {
-    let answered = tokio::time::timeout(PATIENCE, asked).await;
-    let answered = answered.with_context(|| format!("no answer within {} s", PATIENCE.as_secs()))?;
-    answered.map_err(|status| anyhow::anyhow!("{}", plain(status.message())))
-}
-
-/// The first part of what a replay tells: what is meant.
-async fn meant(desk: &mut Desk, filter: api::Filter) -> anyhow::Result<api::ReplayResponse> {
-    let request = api::ReplayRequest { filter: Some(filter), spans_per_second: 0, dry_run: true };
-    let mut parts = answer(desk.client().replay(request)).await?.into_inner();
-    answer(parts.message()).await?.context("no answer")
-}
-
-/// One line without control characters, so that no destination's words can write to the terminal.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// `3 dead letters, 1,234 spans`, with the requests of metrics and logs where there are any.
-fn amount(count: &api::Count) -> String {
-    use super::format::count as number;
-    let plural = |n: u64, one: &str| format!("{} {one}{}", number(n), if n == 1 { "" } else { "s" });
-    let mut text = format!("{}, {}", plural(count.records, "dead letter"), plural(count.spans, "span"));
-    if count.requests > 0 {
-        text += &format!(", {} of metrics or logs", plural(count.requests, "request"));
-    }
-    text
 }

@@ -1,4 +1,4 @@
-//! `chainspan dlq show`: one dead letter, why it died and what is in it.
+//! `chainspan dlq show`: why a letter died, and what is in it.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use serde_json::{Map, Value};
 
-use super::args::Place;
-use super::link::Desk;
-use super::list::Row;
-use super::spans::{Content, Shown};
-use super::{answer, moment, plain};
+use super::args::StoreArgs;
+use super::client::{DlqClient, answer};
+use super::list::LetterJson;
+use super::spans::{Content, ShownSpan};
+use super::text::plain;
+use super::time;
 use crate::admin::letters::api;
 use crate::cli::format::{count, nanos};
 use crate::cli::say;
@@ -20,24 +21,24 @@ use crate::clock;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  chainspan dlq show 17")]
 pub(super) struct ShowArgs {
-    /// Its number, as list shows it
+    /// The number that list shows
     id: i64,
     #[command(flatten)]
-    pub(super) place: Place,
+    pub(super) store: StoreArgs,
     /// Print a JSON object
     #[arg(long)]
     json: bool,
 }
 
-/// Prints it.
-pub(super) async fn show(desk: &mut Desk, args: ShowArgs) -> anyhow::Result<ExitCode> {
-    let found = answer(desk.client().show(api::ShowRequest { id: args.id })).await?.into_inner();
-    let letter = found.letter.context("an answer without the letter")?;
+/// Prints the letter.
+pub(super) async fn show(client: &mut DlqClient, args: ShowArgs) -> anyhow::Result<ExitCode> {
+    let found = answer(client.service().show(api::ShowRequest { id: args.id })).await?.into_inner();
+    let letter = found.letter.context("an answer without the letter; this is a bug, please report it")?;
     let content = Content::read(&letter.signal, &found.body);
     if args.json {
         let (signal, bytes, received) =
             (letter.signal.clone(), letter.bytes, clock::rfc3339(letter.received_unix_nano));
-        let mut object = match serde_json::to_value(Row::from(letter))? {
+        let mut object = match serde_json::to_value(LetterJson::from(letter))? {
             Value::Object(object) => object,
             _ => Map::new(),
         };
@@ -54,9 +55,9 @@ pub(super) async fn show(desk: &mut Desk, args: ShowArgs) -> anyhow::Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-/// For a person.
+/// The letter as text.
 fn text(letter: &api::Letter, content: &Content) -> String {
-    let mut out = Lines::default();
+    let mut out = LetterText::default();
     let (id, destination, reason) = (letter.id, &letter.destination, &letter.reason);
     out.0 += &format!("dead letter {id}: {}, {}\n", plain(destination), plain(reason));
     if !letter.code.is_empty() {
@@ -68,7 +69,7 @@ fn text(letter: &api::Letter, content: &Content) -> String {
         letter.attempts,
         clock::rfc3339(letter.first_unix_nano),
         clock::rfc3339(letter.last_unix_nano),
-        moment::age(letter.last_unix_nano)
+        time::age(letter.last_unix_nano)
     );
     out.pair("attempts", &tries);
     out.pair("received", &clock::rfc3339(letter.received_unix_nano));
@@ -89,9 +90,9 @@ fn text(letter: &api::Letter, content: &Content) -> String {
 }
 
 #[derive(Default)]
-struct Lines(String);
+struct LetterText(String);
 
-impl Lines {
+impl LetterText {
     fn pair(&mut self, name: &str, text: &str) {
         writeln!(self.0, "  {name:<11} {}", plain(text)).expect("writing to a String cannot fail");
     }
@@ -103,7 +104,7 @@ impl Lines {
         }
     }
 
-    fn span(&mut self, span: &Shown) {
+    fn span(&mut self, span: &ShownSpan) {
         self.pair("chain", span.chain.as_deref().unwrap_or("unknown"));
         self.pair("operation", span.operation.unwrap_or("none"));
         self.pair("trace id", &span.trace_id);

@@ -13,12 +13,12 @@ use serde_json::{Map, Value, json};
 use crate::clock;
 use crate::delivery::{Meaning, meanings};
 
-/// What is in the body.
+/// The content of a body.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Content {
     /// The spans of a traces request.
-    Spans(Vec<Shown>),
+    Spans(Vec<ShownSpan>),
     /// The names of a metrics request.
     Metrics(Vec<String>),
     /// The bodies of a logs request.
@@ -29,7 +29,7 @@ pub(super) enum Content {
 
 /// A span.
 #[derive(Debug, Serialize)]
-pub(super) struct Shown {
+pub(super) struct ShownSpan {
     pub(super) name: String,
     pub(super) chain: Option<String>,
     pub(super) operation: Option<&'static str>,
@@ -45,19 +45,19 @@ pub(super) struct Shown {
     pub(super) status_message: String,
     pub(super) attributes: Map<String, Value>,
     pub(super) resource: Map<String, Value>,
-    pub(super) events: Vec<Event>,
+    pub(super) events: Vec<SpanEvent>,
 }
 
 /// An event of a span.
 #[derive(Debug, Serialize)]
-pub(super) struct Event {
+pub(super) struct SpanEvent {
     pub(super) name: String,
     pub(super) time: String,
     pub(super) attributes: Map<String, Value>,
 }
 
 impl Content {
-    /// Reads the export request of `signal` in `body`; any bytes are answered.
+    /// Decodes the export request of `signal` in `body`, whatever its bytes are.
     pub(super) fn read(signal: &str, body: &[u8]) -> Self {
         let read = match signal {
             "traces" => ExportTraceServiceRequest::decode(body).map(|request| Self::Spans(spans(request, body))),
@@ -68,20 +68,20 @@ impl Content {
     }
 }
 
-fn spans(request: ExportTraceServiceRequest, body: &[u8]) -> Vec<Shown> {
-    // In the order of the wire, as the decoder has them.
+fn spans(request: ExportTraceServiceRequest, body: &[u8]) -> Vec<ShownSpan> {
+    // In the order of the wire, like the decoded spans.
     let mut meanings = meanings(body).unwrap_or_default().into_iter();
     let mut shown = Vec::new();
     for resource in request.resource_spans {
         let attributes = map(resource.resource.unwrap_or_default().attributes);
         for span in resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
-            shown.push(Shown::new(span, meanings.next().unwrap_or_default(), attributes.clone()));
+            shown.push(ShownSpan::new(span, meanings.next().unwrap_or_default(), attributes.clone()));
         }
     }
     shown
 }
 
-impl Shown {
+impl ShownSpan {
     fn new(span: Span, meaning: Meaning, resource: Map<String, Value>) -> Self {
         let status = span.status.unwrap_or_default();
         Self {
@@ -106,7 +106,7 @@ impl Shown {
             events: span
                 .events
                 .into_iter()
-                .map(|event| Event {
+                .map(|event| SpanEvent {
                     name: event.name,
                     time: clock::rfc3339(event.time_unix_nano),
                     attributes: map(event.attributes),
@@ -126,7 +126,7 @@ fn logs(request: ExportLogsServiceRequest) -> Vec<Value> {
     scopes.flat_map(|scope| scope.log_records).map(|record| any(record.body)).collect()
 }
 
-/// Attributes by name; of one that occurs twice the first counts, as everywhere.
+/// Attributes by name. If a name occurs twice the first one counts, as everywhere.
 fn map(attributes: Vec<KeyValue>) -> Map<String, Value> {
     let mut map = Map::new();
     for attribute in attributes {
@@ -135,7 +135,7 @@ fn map(attributes: Vec<KeyValue>) -> Map<String, Value> {
     map
 }
 
-/// Ints as JSON numbers, bytes as hexadecimal text, a double that JSON cannot hold as its name.
+/// Integers as JSON numbers, bytes as hexadecimal text, doubles that JSON cannot hold as text.
 fn any(value: Option<AnyValue>) -> Value {
     match value.and_then(|value| value.value) {
         None => Value::Null,
@@ -147,7 +147,7 @@ fn any(value: Option<AnyValue>) -> Value {
         Some(Any::BytesValue(bytes)) => Value::String(hex(&bytes)),
         Some(Any::ArrayValue(array)) => array.values.into_iter().map(|value| any(Some(value))).collect(),
         Some(Any::KvlistValue(list)) => Value::Object(map(list.values)),
-        // Names in a table that this request does not carry.
+        // Indices into a string table, which trace, metric and log requests do not have.
         #[allow(unreachable_patterns)]
         Some(_) => Value::Null,
     }

@@ -1,49 +1,52 @@
-//! `chainspan dlq stats`: how many, why, of whom, and how full the store is.
+//! `chainspan dlq stats`: dead letters by destination, reason and code, and how full the store is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::args::{Place, Which, none};
-use super::link::Desk;
-use super::{amount, answer, moment, plain};
+use super::args::{FilterArgs, StoreArgs};
+use super::client::{DlqClient, answer};
+use super::text::{letters, none, plain};
+use super::time;
 use crate::admin::letters::api;
 use crate::cli::format::count;
 use crate::cli::say;
 use crate::cli::table::{Column, Table};
 use crate::clock;
 
-/// Count dead letters by destination, reason and code; say what the store holds
+/// Count dead letters by destination, reason and code, and show what the
+/// store holds
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  chainspan dlq stats --since 1d")]
 pub(super) struct StatsArgs {
     #[command(flatten)]
-    pub(super) place: Place,
+    pub(super) store: StoreArgs,
     #[command(flatten)]
-    which: Which,
+    filter: FilterArgs,
     /// Print a JSON object
     #[arg(long)]
     json: bool,
 }
 
 /// Destination, reason, code.
-type Kind = (String, String, String);
+type GroupKey = (String, String, String);
 
-/// Dead letters of one kind.
+/// The dead letters of one key.
 #[derive(Debug, Default)]
-struct Group {
+struct LetterGroup {
     sum: api::Count,
     chains: BTreeSet<String>,
     last: u64,
 }
 
-/// Counts, and asks the store.
-pub(super) async fn stats(desk: &mut Desk, args: StatsArgs) -> anyhow::Result<ExitCode> {
-    let filter = args.which.filter(&[]);
-    let mut groups: BTreeMap<Kind, Group> = BTreeMap::new();
+/// Counts the letters, and asks what the store holds.
+pub(super) async fn stats(client: &mut DlqClient, args: StatsArgs) -> anyhow::Result<ExitCode> {
+    let filter = args.filter.filter(&[]);
+    let mut groups: BTreeMap<GroupKey, LetterGroup> = BTreeMap::new();
     let mut sum = api::Count::default();
-    let mut pages = answer(desk.client().list(api::ListRequest { filter: Some(filter.clone()) })).await?.into_inner();
+    let mut pages =
+        answer(client.service().list(api::ListRequest { filter: Some(filter.clone()) })).await?.into_inner();
     while let Some(page) = answer(pages.message()).await? {
         for letter in page.letters {
             let group =
@@ -54,15 +57,15 @@ pub(super) async fn stats(desk: &mut Desk, args: StatsArgs) -> anyhow::Result<Ex
             group.chains.extend(letter.chains);
         }
     }
-    let store = answer(desk.client().stats(api::StatsRequest {})).await?.into_inner();
+    let store = answer(client.service().stats(api::StatsRequest {})).await?.into_inner();
     if args.json {
         say(&(serde_json::to_string_pretty(&object(&sum, &groups, &store))? + "\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = Table::new(COLUMNS);
     let mut text = table.print(groups.iter().map(cells));
-    text += &if sum.records == 0 { format!("{}\n", none(&filter)) } else { format!("{}\n", amount(&sum)) };
-    text += &kept(&store);
+    text += &if sum.records == 0 { format!("{}\n", none(&filter)) } else { format!("{}\n", letters(&sum)) };
+    text += &store_text(&store);
     say(&text)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -85,7 +88,7 @@ const COLUMNS: &[Column] = &[
     Column::text("CHAINS"),
 ];
 
-fn cells(((destination, reason, code), group): (&Kind, &Group)) -> Vec<String> {
+fn cells(((destination, reason, code), group): (&GroupKey, &LetterGroup)) -> Vec<String> {
     let chains: Vec<&str> = group.chains.iter().map(String::as_str).collect();
     let texts = [
         destination.clone(),
@@ -93,14 +96,14 @@ fn cells(((destination, reason, code), group): (&Kind, &Group)) -> Vec<String> {
         code.clone(),
         count(group.sum.records),
         count(group.sum.spans),
-        moment::age(group.last),
+        time::age(group.last),
         chains.join(","),
     ];
     texts.iter().map(|text| plain(text)).collect()
 }
 
-/// What the store holds, whatever was asked for.
-fn kept(store: &api::StatsResponse) -> String {
+/// What the store holds, whatever the filter.
+fn store_text(store: &api::StatsResponse) -> String {
     let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
     let mut text = format!(
         "store: {} of {} used, {} of its disk free",
@@ -109,16 +112,16 @@ fn kept(store: &api::StatsResponse) -> String {
         mib(store.free_bytes)
     );
     if !store.refusing.is_empty() {
-        text += &format!("; takes nothing now: {}", plain(&store.refusing));
+        text += &format!("; new records are refused: {}", plain(&store.refusing));
     }
     text.push('\n');
     for destination in &store.destinations {
         let spans = |sum: &Option<api::Count>| count(sum.unwrap_or_default().spans);
         let oldest = destination
             .oldest_unix_nano
-            .map_or_else(String::new, |oldest| format!(" (the oldest for {})", moment::age(oldest)));
+            .map_or_else(String::new, |oldest| format!(" (the oldest received {} ago)", time::age(oldest)));
         text += &format!(
-            "{}: {} spans wait{oldest}, {} are dead, {} were purged\n",
+            "{}: {} spans waiting{oldest}, {} dead, {} purged\n",
             plain(&destination.name),
             spans(&destination.waiting),
             spans(&destination.dead),
@@ -131,9 +134,9 @@ fn kept(store: &api::StatsResponse) -> String {
     text
 }
 
-fn object(sum: &api::Count, groups: &BTreeMap<Kind, Group>, store: &api::StatsResponse) -> Value {
+fn object(sum: &api::Count, groups: &BTreeMap<GroupKey, LetterGroup>, store: &api::StatsResponse) -> Value {
     let all = |sum: &api::Count| json!({"letters": sum.records, "spans": sum.spans, "requests": sum.requests, "bytes": sum.bytes});
-    let group = |((destination, reason, code), group): (&Kind, &Group)| {
+    let group = |((destination, reason, code), group): (&GroupKey, &LetterGroup)| {
         json!({
             "destination": destination, "reason": reason, "code": code, "letters": group.sum.records,
             "spans": group.sum.spans, "requests": group.sum.requests, "chains": group.chains,
