@@ -5,8 +5,10 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use chainspan::chain::{ChainId, Found, Keys, OwnTag, RequestTraces, TAG_KEY, Traces};
-use chainspan::gateway::{Facts, Names, QuorumReason, classify};
+use chainspan::chain::{
+    ChainCandidate, ChainId, ChainKeys, OwnTag, RequestTraces, Resolved, Spelling, TAG_KEY, Traces,
+};
+use chainspan::gateway::{Facts, Names, QuorumReason, measure, operation};
 use chainspan::otlp::{AttributePlace, Container, SpanHead, SpanPlace, Value};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -56,7 +58,7 @@ fn head(name: &'static [u8], description: &'static [u8]) -> SpanHead<'static> {
 }
 
 fn spans(criterion: &mut Criterion) {
-    let (keys, names) = (Keys::default(), Names::default());
+    let (keys, names) = (ChainKeys::default(), Names::default());
     let mut group = criterion.benchmark_group("span");
     let cases = [
         ("operation", OPERATION, head(b"aggregate signatures", b"")),
@@ -68,18 +70,18 @@ fn spans(criterion: &mut Criterion) {
             bencher.iter(|| {
                 facts.clear();
                 own.clear();
-                let mut found = Found::NOTHING;
+                let mut found = ChainCandidate::NOTHING;
                 for &(key, value) in black_box(&attributes) {
                     facts.attribute(key, value);
                     if let Some(rank) = keys.rank(key) {
                         found.offer(rank, value);
                         if key == TAG_KEY {
-                            own.attribute(value, AttributePlace { start: 0, end: 20 });
+                            own.attribute(Spelling::of(value), AttributePlace { start: 0, end: 20 });
                         }
                     }
                 }
-                black_box(own.plan(found.chain()));
-                black_box(classify(&facts, &head, &names))
+                black_box(own.plan(Resolved::own(&found, &ChainCandidate::NOTHING, &ChainCandidate::NOTHING).chain));
+                black_box(operation(&facts, &head, &names).map(|operation| measure(operation, &facts, &head)))
             });
         });
     }
@@ -91,7 +93,9 @@ fn texts(criterion: &mut Criterion) {
         Quorum not reached for task 0x1234567890abcdef at block 1234";
     let mut group = criterion.benchmark_group("text");
     group.throughput(Throughput::Bytes(TEXT.len() as u64));
-    group.bench_function("quorum", |bencher| bencher.iter(|| black_box(QuorumReason::from_text(black_box(TEXT)))));
+    group.bench_function("quorum", |bencher| {
+        bencher.iter(|| black_box(QuorumReason::from_text(black_box(TEXT), |_| true)))
+    });
     group.finish();
 }
 

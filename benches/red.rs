@@ -162,7 +162,7 @@ fn benches(criterion: &mut Criterion) {
         bencher.iter(|| {
             chainspan::export::prometheus::render(
                 chainspan::export::prometheus::Format::Text,
-                Some(&red.snapshot()),
+                Some(&red.snapshot(0)),
                 &[],
             )
         });

@@ -103,8 +103,8 @@ fn time(mut work: impl FnMut()) -> f64 {
 }
 
 fn scrape(name: &str, red: &Red) {
-    let snapshot = red.snapshot_at(NOW);
-    let taking = time(|| drop(red.snapshot_at(NOW)));
+    let snapshot = red.snapshot(NOW);
+    let taking = time(|| drop(red.snapshot(NOW)));
     for format in [Format::Text, Format::OpenMetrics] {
         let text = render(format, Some(&snapshot), &[]);
         let writing = time(|| drop(render(format, Some(&snapshot), &[])));
@@ -149,7 +149,7 @@ fn round(red: &Red, stages: &[Stage], scraping: bool) -> Round {
         while start.elapsed() < ROUND {
             if scraping {
                 let begun = Instant::now();
-                drop(render(Format::OpenMetrics, Some(&red.snapshot_at(NOW)), &[]));
+                drop(render(Format::OpenMetrics, Some(&red.snapshot(NOW)), &[]));
                 spent += begun.elapsed();
             }
             thread::sleep(PAUSE);

@@ -152,14 +152,14 @@ fn benches(criterion: &mut Criterion) {
         })
         .collect();
     let mut next = bodies.iter().zip(&places).cycle();
-    let mut edits = Edits::new();
+    let mut edits = Edits::default();
     group.bench_function("edit every span", |bench| {
         bench.iter(|| {
             let (body, places) = next.next().expect("endless");
             edits.clear();
             for place in places {
                 let mut span = edits.span(*place).expect("ascending");
-                span.append_str("chain_id", "11155111").expect("small");
+                span.append(|attributes| attributes.str("chain_id", "11155111")).expect("small");
             }
             edits.apply(body).expect("same body")
         });

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use chainspan::chain::{ChainId, Found, Keys, OwnTag, Spelling, TAG_KEY};
+use chainspan::chain::{ChainCandidate, ChainId, ChainKeys, OwnTag, Resolved, Spelling, TAG_KEY};
 use chainspan::config;
 use chainspan::delivery::Signal;
 use chainspan::export::otlp::{Period, PushSettings, requests};
 use chainspan::export::prometheus::{Format, render};
-use chainspan::gateway::{Facts, Measured, Names, classify};
+use chainspan::gateway::{Facts, Measured, Names, measure, operation};
 use chainspan::otlp::{AttributePlace, Edits, SpanHead, SpanPlace, Value, Visitor, walk};
 use chainspan::pipeline::{Budget, Parts, Pipeline};
 use chainspan::red::{Dims, Observation, Red, RedSettings, Stage};
@@ -112,22 +112,26 @@ fn shown(tagged: bool) -> Vec<Shown<'static>> {
 }
 
 fn classify_only() -> Box<dyn FnMut()> {
-    let (keys, names, shown) = (Keys::default(), Names::default(), shown(true));
+    let (keys, names, shown) = (ChainKeys::default(), Names::default(), shown(true));
     Box::new(move || {
         let (mut facts, mut own) = (Facts::new(), OwnTag::default());
         for (head, attributes) in shown.iter().flat_map(|shown| &shown.spans) {
-            let mut found = Found::NOTHING;
+            let mut found = ChainCandidate::NOTHING;
             for &(key, value, place) in attributes {
                 if let Some(rank) = keys.rank(key) {
                     let spelling = Spelling::of(value);
                     found.offer_chain(rank, spelling.chain);
                     if key == TAG_KEY {
-                        own.attribute_read(spelling, place);
+                        own.attribute(spelling, place);
                     }
                 }
                 facts.attribute(key, value);
             }
-            black_box((classify(&facts, head, &names), own.plan(found.chain())));
+            let measured = operation(&facts, head, &names).map(|operation| measure(operation, &facts, head));
+            black_box((
+                measured,
+                own.plan(Resolved::own(&found, &ChainCandidate::NOTHING, &ChainCandidate::NOTHING).chain),
+            ));
             facts.clear();
             own.clear();
         }
@@ -138,13 +142,13 @@ fn tag_every_span() -> Box<dyn FnMut()> {
     let bodies = bodies(false);
     let places: Vec<Vec<SpanPlace>> =
         shown(false).iter().map(|shown| shown.spans.iter().map(|(head, _)| head.place).collect()).collect();
-    let mut edits = Edits::new();
+    let mut edits = Edits::default();
     Box::new(move || {
         for (body, places) in bodies.iter().zip(&places) {
             edits.clear();
             for place in places {
                 let mut span = edits.span(*place).expect("ascending");
-                span.append_str("chain_id", "11155111").expect("small");
+                span.append(|attributes| attributes.str("chain_id", "11155111")).expect("small");
             }
             black_box(edits.apply(body).expect("the same body"));
         }
@@ -173,7 +177,7 @@ fn stages(chains: u64) -> Vec<Stage> {
         for (head, attributes) in &shown.spans {
             facts.clear();
             attributes.iter().for_each(|(key, value, _)| facts.attribute(key, *value));
-            let measured = classify(&facts, head, &names);
+            let measured = operation(&facts, head, &names).map(|operation| measure(operation, &facts, head));
             stage.observations.extend(measured.map(|measured| observation(head, measured)));
         }
         stage
@@ -197,12 +201,12 @@ fn measured() -> Red {
 
 fn encode_prometheus() -> Box<dyn FnMut()> {
     let (red, own) = (measured(), Telemetry::new().samples());
-    let snapshot = red.snapshot_at(NOW);
+    let snapshot = red.snapshot(NOW);
     Box::new(move || drop(black_box(render(Format::Text, Some(&snapshot), &own))))
 }
 
 fn encode_otlp() -> Box<dyn FnMut()> {
-    let snapshot = measured().snapshot_at(NOW);
+    let snapshot = measured().snapshot(NOW);
     let settings =
         PushSettings { temporality: config::Temporality::Cumulative, instance: None, max_request_bytes: 1 << 20 };
     Box::new(move || {

@@ -34,13 +34,13 @@ fuzz_target!(|data: &[u8]| {
     if walk(body, &mut places).is_err() {
         return;
     }
-    let mut edits = Edits::new();
+    let mut edits = Edits::default();
     let mut attributes = 0_i64;
     for (index, (place, of_span)) in places.spans.iter().enumerate() {
         let choice = choices[index % choices.len()];
         let mut span = edits.span(*place).expect("ascending");
         if choice & 1 != 0 {
-            span.append_str("chain_id", "11155111").expect("small");
+            span.append(|attributes| attributes.str("chain_id", "11155111")).expect("small");
             attributes += 1;
         }
         if let Some(last) = of_span.last() {

@@ -3,7 +3,7 @@
 //! `RUSTC_BOOTSTRAP=1 cargo fuzz run walk` works with a stable compiler.
 #![no_main]
 
-use chainspan::otlp::{AttributePlace, SpanHead, Value, Visitor, check_frame, count_items, walk};
+use chainspan::otlp::{AttributePlace, SpanHead, Value, Visitor, count_items, walk};
 use libfuzzer_sys::fuzz_target;
 
 struct Check<'a> {
@@ -17,7 +17,7 @@ impl<'a> Visitor<'a> for Check<'a> {
     }
 
     fn span_attribute(&mut self, key: &'a [u8], _: Value<'a>, place: AttributePlace) {
-        let field = &self.body[place.range()];
+        let field = &self.body[place.start as usize..place.end as usize];
         assert!(key.is_empty() || field.windows(key.len()).any(|window| window == key));
     }
 
@@ -37,11 +37,12 @@ fuzz_target!(|body: &[u8]| {
         Ok(walked) => {
             assert_eq!(walked.spans, check.spans);
             assert_eq!(count_items(body), Ok(walked.spans));
-            assert_eq!(check_frame(body), Ok(()));
         }
         Err(error) => {
-            assert!(error.offset() <= body.len());
-            assert!(!error.to_string().is_empty());
+            let text = error.to_string();
+            let (_, rest) = text.split_once(" at byte ").expect("says where");
+            let offset = rest.split_once(':').and_then(|(offset, _)| offset.parse::<usize>().ok());
+            assert!(offset.is_some_and(|offset| offset <= body.len()));
         }
     }
 });

@@ -125,13 +125,6 @@ impl Spelling {
     }
 }
 
-/// Whether `value` already is what a tag looks like: the string of `chain`'s decimal digits, nothing before, nothing
-/// after, no leading zero.
-#[inline]
-pub fn is_canonical(value: Value<'_>, chain: ChainId) -> bool {
-    matches!(value, Value::Str(text) if text.first() != Some(&b'0') && digits(text) == Some(chain.get()))
-}
-
 /// The number that 1 to 19 decimal digits stand for: no more than 64 bits hold.
 #[inline]
 fn digits(text: &[u8]) -> Option<u64> {

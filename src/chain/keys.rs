@@ -15,7 +15,7 @@ pub const DEFAULT_KEYS: [&str; 8] = [
 /// An ordered list of attribute keys, asked for each attribute of each span: most questions are answered "no" by the
 /// key's length and last byte.
 #[derive(Clone, Debug)]
-pub struct Keys {
+pub struct ChainKeys {
     keys: Box<[Box<[u8]>]>,
     /// Bit `n`: some key is `n` bytes long; bit 63: 63 or longer.
     lengths: u64,
@@ -23,7 +23,7 @@ pub struct Keys {
     endings: u64,
 }
 
-impl Keys {
+impl ChainKeys {
     /// How many keys a list can rank. Further ones are never asked for: the configuration refuses longer lists.
     pub const MAX: usize = 64;
 
@@ -51,14 +51,9 @@ impl Keys {
         }
         self.keys.iter().position(|candidate| **candidate == *key).map(|rank| rank as u8)
     }
-
-    /// The keys, highest priority first.
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.keys.iter().map(|key| &**key)
-    }
 }
 
-impl Default for Keys {
+impl Default for ChainKeys {
     fn default() -> Self {
         Self::new(&DEFAULT_KEYS)
     }
@@ -81,7 +76,7 @@ mod tests {
     /// The order of the list is the priority, and only the exact key counts.
     #[test]
     fn the_default_list_ranks_its_keys_in_order() {
-        let keys = Keys::default();
+        let keys = ChainKeys::default();
         for (rank, key) in DEFAULT_KEYS.iter().enumerate() {
             assert_eq!(keys.rank(key.as_bytes()), Some(rank as u8), "{key}");
         }
@@ -94,11 +89,11 @@ mod tests {
     #[test]
     fn odd_lists_behave() {
         let long = "k".repeat(200);
-        let keys = Keys::new(&["a", &long, "a", ""]);
+        let keys = ChainKeys::new(&["a", &long, "a", ""]);
         assert_eq!(keys.rank(b"a"), Some(0));
         assert_eq!(keys.rank(long.as_bytes()), Some(1));
         assert_eq!(keys.rank("k".repeat(199).as_bytes()), None);
         assert_eq!(keys.rank(b""), None);
-        assert_eq!(Keys::new(&[] as &[&str]).rank(b"chain_id"), None);
+        assert_eq!(ChainKeys::new(&[] as &[&str]).rank(b"chain_id"), None);
     }
 }

@@ -4,14 +4,13 @@
 //! than none: nothing here guesses.
 //!
 //! ```text
-//! attribute ─► Keys::rank ─► Found (span, scope, resource) ─► Resolved::own ─► RequestTraces::note
-//!                  after the walk: RequestTraces::settle (with Traces) ─► RequestTraces::inherited ─► Resolved::or_trace
+//! attribute ─► ChainKeys::rank ─► ChainCandidate (span, scope, resource) ─► Resolved::own ─► RequestTraces::note
+//!                  after the walk: RequestTraces::settle (with Traces) ─► RequestTraces::get, Traces::lookup ─► Lookup::and
 //! attribute "chain_id" ─► OwnTag ─► TagPlan, once the chain is known
 //! ```
 
 mod id;
 mod keys;
-mod known;
 mod request;
 mod resolve;
 mod set;
@@ -19,10 +18,9 @@ mod sync;
 mod tag;
 mod traces;
 
-pub use id::{Canonical, ChainId, ParseChainIdError, Spelling, is_canonical};
-pub use keys::{DEFAULT_KEYS, Keys};
-pub use known::{KNOWN_CHAINS, KnownChain, known};
+pub use id::{Canonical, ChainId, ParseChainIdError, Spelling};
+pub use keys::{ChainKeys, DEFAULT_KEYS};
 pub use request::RequestTraces;
-pub use resolve::{Found, Resolved, Source};
+pub use resolve::{ChainCandidate, ChainSource, Resolved};
 pub use tag::{OwnTag, TAG_KEY, TagPlan};
 pub use traces::{Lookup, Recorded, Traces, valid_trace_id};

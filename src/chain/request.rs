@@ -54,13 +54,8 @@ impl RequestTraces {
 
     /// How many traces were noted.
     #[inline]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.states.len()
-    }
-
-    /// Whether no trace was noted.
-    pub fn is_empty(&self) -> bool {
-        self.states.is_empty()
     }
 
     /// What the request's spans of the trace `id` have shown.
@@ -74,26 +69,12 @@ impl RequestTraces {
     pub fn settle(&mut self, traces: &Traces, now: u64) -> u32 {
         let mut became_ambiguous = 0;
         for (id, state) in &mut self.states {
-            let recorded = traces.record_all(&id.to_be_bytes(), Lookup::from_state(*state), now);
+            let recorded = traces.record(&id.to_be_bytes(), Lookup::from_state(*state), now);
             *state = recorded.now.state();
             became_ambiguous += u32::from(recorded.became_ambiguous);
         }
         self.last = None;
         became_ambiguous
-    }
-
-    /// What a span of the trace `id` without a chain inherits, after [`RequestTraces::settle`]: from this request, else
-    /// from earlier ones.
-    pub fn inherited(&self, id: &[u8; 16], traces: &Traces, now: u64) -> Lookup {
-        match self.get(id) {
-            Lookup::Unknown => traces.lookup(id, now),
-            known => known,
-        }
-    }
-
-    /// Every trace that was noted with what it has shown, each once: for [`Traces::record_all`].
-    pub fn iter(&self) -> impl Iterator<Item = ([u8; 16], Lookup)> {
-        self.states.iter().map(|(id, &state)| (id.to_be_bytes(), Lookup::from_state(state)))
     }
 }
 

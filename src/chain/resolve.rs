@@ -1,11 +1,11 @@
 //! Where a span's chain comes from: the first valid value in the order span, scope, resource, trace.
 
-use super::{ChainId, Lookup};
+use super::ChainId;
 use crate::otlp::Value;
 
 /// Where a chain was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Source {
+pub enum ChainSource {
     /// An attribute of the span.
     Span,
     /// An attribute of its instrumentation scope.
@@ -18,8 +18,8 @@ pub enum Source {
     None,
 }
 
-impl Source {
-    /// All of them, in the order of the search; the position is [`Source::index`].
+impl ChainSource {
+    /// All of them, in the order of the search; the position is [`ChainSource::index`].
     pub const ALL: [Self; 5] = [Self::Span, Self::Scope, Self::Resource, Self::Trace, Self::None];
 
     /// The metric label.
@@ -33,7 +33,7 @@ impl Source {
         }
     }
 
-    /// Position in [`Source::ALL`], for an array of counters.
+    /// Position in [`ChainSource::ALL`], for an array of counters.
     pub fn index(self) -> usize {
         self as usize
     }
@@ -44,17 +44,17 @@ impl Source {
 /// The key with the best rank that has a valid value wins, whatever the order of the attributes; of several valid values
 /// under one key the first. Invalid values are counted, all of them: the count must not depend on their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct ChainCandidate {
     chain: Option<ChainId>,
     rank: u8,
     invalid: u32,
 }
 
-impl Found {
+impl ChainCandidate {
     /// Nothing seen yet.
     pub const NOTHING: Self = Self { chain: None, rank: u8::MAX, invalid: 0 };
 
-    /// Takes the value of a key that [`super::Keys::rank`] knows.
+    /// Takes the value of a key that [`super::ChainKeys::rank`] knows.
     #[inline]
     pub fn offer(&mut self, rank: u8, value: Value<'_>) {
         self.offer_chain(rank, ChainId::from_value(value));
@@ -73,12 +73,6 @@ impl Found {
         }
     }
 
-    /// The chain of this source.
-    #[inline]
-    pub fn chain(&self) -> Option<ChainId> {
-        self.chain
-    }
-
     /// How many values under the known keys were no chain ids.
     #[inline]
     pub fn invalid(&self) -> u32 {
@@ -86,7 +80,7 @@ impl Found {
     }
 }
 
-impl Default for Found {
+impl Default for ChainCandidate {
     fn default() -> Self {
         Self::NOTHING
     }
@@ -95,30 +89,23 @@ impl Default for Found {
 /// A span's chain and where it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// The chain; `None` if and only if `source` is [`Source::None`].
+    /// The chain; `None` if and only if `source` is [`ChainSource::None`].
     pub chain: Option<ChainId>,
     /// Where it was found.
-    pub source: Source,
+    pub source: ChainSource,
 }
 
 impl Resolved {
     /// What the span, its scope and its resource say themselves. Such a chain is passed on to the rest of the trace.
     #[inline]
-    pub fn own(span: &Found, scope: &Found, resource: &Found) -> Self {
-        for (found, source) in [(span, Source::Span), (scope, Source::Scope), (resource, Source::Resource)] {
+    pub fn own(span: &ChainCandidate, scope: &ChainCandidate, resource: &ChainCandidate) -> Self {
+        for (found, source) in
+            [(span, ChainSource::Span), (scope, ChainSource::Scope), (resource, ChainSource::Resource)]
+        {
             if found.chain.is_some() {
                 return Self { chain: found.chain, source };
             }
         }
-        Self { chain: None, source: Source::None }
-    }
-
-    /// Where nothing was found, what the trace says. An ambiguous trace says nothing.
-    #[inline]
-    pub fn or_trace(self, trace: Lookup) -> Self {
-        match (self.chain, trace) {
-            (None, Lookup::Chain(chain)) => Self { chain: Some(chain), source: Source::Trace },
-            _ => self,
-        }
+        Self { chain: None, source: ChainSource::None }
     }
 }

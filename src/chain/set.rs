@@ -17,7 +17,7 @@ pub(super) const UNKNOWN: u64 = 0;
 pub(super) const AMBIGUOUS: u64 = u64::MAX;
 
 /// After so many attempts a writer gives up: what it had to say is forgotten.
-const PATIENCE: u32 = 4_096;
+const MAX_WRITE_ATTEMPTS: u32 = 4_096;
 
 /// A trace id in two words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(super) struct Id {
 
 /// What a trace has shown, and when it last did: a chain id, [`UNKNOWN`] or [`AMBIGUOUS`]; in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct TraceEntry {
     pub(super) state: u64,
     pub(super) seen: u64,
 }
@@ -50,7 +50,7 @@ impl<const WAYS: usize> Set<WAYS> {
     }
 
     /// What is known of `id`, expired or not. A write in progress makes it nothing.
-    pub(super) fn read(&self, id: Id) -> Option<Entry> {
+    pub(super) fn read(&self, id: Id) -> Option<TraceEntry> {
         let before = self.sequence.load(Ordering::Acquire);
         if before & 1 == 1 {
             return None;
@@ -59,7 +59,7 @@ impl<const WAYS: usize> Set<WAYS> {
             self.high[way].load(Ordering::Acquire) == id.high && self.low[way].load(Ordering::Acquire) == id.low
         })?;
         let entry =
-            Entry { state: self.state[way].load(Ordering::Acquire), seen: self.seen[way].load(Ordering::Acquire) };
+            TraceEntry { state: self.state[way].load(Ordering::Acquire), seen: self.seen[way].load(Ordering::Acquire) };
         (self.sequence.load(Ordering::Relaxed) == before && entry.state != UNKNOWN).then_some(entry)
     }
 
@@ -83,7 +83,7 @@ impl<const WAYS: usize> Set<WAYS> {
 
     /// Makes the sequence odd; the answer is the even one before.
     fn enter(&self) -> Option<u64> {
-        for attempt in 0..PATIENCE {
+        for attempt in 0..MAX_WRITE_ATTEMPTS {
             let sequence = self.sequence.load(Ordering::Relaxed);
             if sequence & 1 == 0
                 && self.sequence.compare_exchange(sequence, sequence + 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
@@ -113,9 +113,9 @@ impl<const WAYS: usize> Set<WAYS> {
         victim
     }
 
-    fn fresh(&self, way: usize, now: u64, ttl: u64) -> Option<Entry> {
+    fn fresh(&self, way: usize, now: u64, ttl: u64) -> Option<TraceEntry> {
         let entry =
-            Entry { state: self.state[way].load(Ordering::Relaxed), seen: self.seen[way].load(Ordering::Relaxed) };
+            TraceEntry { state: self.state[way].load(Ordering::Relaxed), seen: self.seen[way].load(Ordering::Relaxed) };
         (entry.state != UNKNOWN && is_fresh(entry.seen, now, ttl)).then_some(entry)
     }
 }

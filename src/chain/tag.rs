@@ -4,7 +4,7 @@
 //! `chain_id` attribute; the list of duplicates is reused from span to span.
 
 use super::{ChainId, Spelling};
-use crate::otlp::{AttributePlace, Value};
+use crate::otlp::AttributePlace;
 
 /// The key of the tag that chainspan writes.
 pub const TAG_KEY: &[u8] = b"chain_id";
@@ -34,20 +34,20 @@ pub enum TagPlan<'p> {
 /// span with [`OwnTag::clear`].
 #[derive(Debug, Default)]
 pub struct OwnTag {
-    first: Option<Own>,
+    first: Option<OwnAttribute>,
     /// The attribute that stays when there are several: the first valid one, or the first if none is valid.
-    keep: Option<Own>,
+    keep: Option<OwnAttribute>,
     /// All places, from the second `chain_id` on.
     places: Vec<AttributePlace>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Own {
+struct OwnAttribute {
     place: AttributePlace,
     spelling: Spelling,
 }
 
-impl Own {
+impl OwnAttribute {
     fn is_tag_of(&self, chain: ChainId) -> bool {
         self.spelling.canonical && self.spelling.chain == Some(chain)
     }
@@ -72,14 +72,8 @@ impl OwnTag {
 
     /// Takes an attribute whose key is [`TAG_KEY`], in the order of the wire.
     #[inline]
-    pub fn attribute(&mut self, value: Value<'_>, place: AttributePlace) {
-        self.attribute_read(Spelling::of(value), place);
-    }
-
-    /// The same with the value read already.
-    #[inline]
-    pub fn attribute_read(&mut self, spelling: Spelling, place: AttributePlace) {
-        let own = Own { place, spelling };
+    pub fn attribute(&mut self, spelling: Spelling, place: AttributePlace) {
+        let own = OwnAttribute { place, spelling };
         match self.first {
             None => self.first = Some(own),
             Some(first) => self.duplicate(first, own),
@@ -87,7 +81,7 @@ impl OwnTag {
     }
 
     #[cold]
-    fn duplicate(&mut self, first: Own, own: Own) {
+    fn duplicate(&mut self, first: OwnAttribute, own: OwnAttribute) {
         if self.places.is_empty() {
             self.places.push(first.place);
         }
@@ -113,7 +107,7 @@ impl OwnTag {
     }
 
     #[cold]
-    fn plan_duplicates(&mut self, first: Own, chain: ChainId) -> TagPlan<'_> {
+    fn plan_duplicates(&mut self, first: OwnAttribute, chain: ChainId) -> TagPlan<'_> {
         let keep = self.keep.unwrap_or(first);
         self.places.retain(|place| *place != keep.place);
         TagPlan::Edit { keep: keep.place, rewrite: !keep.is_tag_of(chain), remove: &self.places }
@@ -123,6 +117,7 @@ impl OwnTag {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::otlp::Value;
 
     fn place(number: u32) -> AttributePlace {
         AttributePlace { start: number * 100, end: number * 100 + 20 }
@@ -135,7 +130,7 @@ mod tests {
     fn own(values: &[Value<'_>]) -> OwnTag {
         let mut own = OwnTag::default();
         for (number, &value) in (1..).zip(values) {
-            own.attribute(value, place(number));
+            own.attribute(Spelling::of(value), place(number));
         }
         own
     }
@@ -193,7 +188,7 @@ mod tests {
         tag.clear();
         assert!(tag.places.capacity() <= KEEP_PLACES);
         assert_eq!(tag.plan(chain(1)), TagPlan::Append);
-        tag.attribute(Value::Str(b"1"), place(1));
+        tag.attribute(Spelling::of(Value::Str(b"1")), place(1));
         assert_eq!(tag.plan(chain(1)), TagPlan::Leave);
     }
 }

@@ -86,11 +86,6 @@ impl Traces {
         Self { sets: OnceLock::new(), count: capacity.div_ceil(WAYS), ttl, refresh: (ttl / 8).min(1_000) }
     }
 
-    /// How many traces there is room for.
-    pub fn capacity(&self) -> usize {
-        self.count * WAYS
-    }
-
     /// What the trace `id` has shown, as of `now` (milliseconds).
     pub fn lookup(&self, id: &[u8; 16], now: u64) -> Lookup {
         let Some(sets) = self.sets.get() else { return Lookup::Unknown };
@@ -101,15 +96,9 @@ impl Traces {
         }
     }
 
-    /// Notes at `now` (milliseconds) that a span of the trace `id` had `chain` from its own attributes, its scope's or
-    /// its resource's. Inherited chains are never recorded.
-    pub fn record(&self, id: &[u8; 16], chain: ChainId, now: u64) -> Recorded {
-        self.record_all(id, Lookup::Chain(chain), now)
-    }
-
-    /// Notes what one request has shown of the trace `id`, as [`super::RequestTraces::iter`] has it. Where nothing can be
-    /// remembered, the answer is what the request showed.
-    pub fn record_all(&self, id: &[u8; 16], shown: Lookup, now: u64) -> Recorded {
+    /// Notes at `now` (milliseconds) what one request has shown of the trace `id`; inherited chains are not shown. Where
+    /// nothing can be remembered, the answer is what the request showed.
+    pub fn record(&self, id: &[u8; 16], shown: Lookup, now: u64) -> Recorded {
         let unchanged = Recorded { now: shown, became_ambiguous: shown == Lookup::Ambiguous };
         if self.count == 0 || shown == Lookup::Unknown || *id == [0; 16] {
             return unchanged;

@@ -5,9 +5,12 @@
 //! any log line on the way to success, so the status comes last. Texts are searched only when everything before them
 //! was silent, or when a failure still lacks its reason.
 
-use super::key::Key;
+use super::key::AttributeKey;
 use super::verdict::{Match, by_error, recognise, typed};
-use super::{Count, Detail, Facts, Measured, Names, Operation, Outcome, OutcomeClass, Reason, Seconds, WebhookStatus};
+use super::{
+    Detail, Facts, FailureReason, Measured, Names, Operation, OptionalCount, Outcome, OutcomeClass, Seconds,
+    WebhookStatus,
+};
 use crate::otlp::SpanHead;
 
 /// OTLP's `STATUS_CODE_OK`.
@@ -16,15 +19,15 @@ const STATUS_OK: i32 = 1;
 const STATUS_ERROR: i32 = 2;
 
 /// How an operation ended, and what says so.
-struct Verdict {
+struct Conclusion {
     class: OutcomeClass,
-    reason: Option<Reason>,
+    reason: Option<FailureReason>,
     /// An attribute says so: a span status that says something else is a conflict.
     by_attribute: bool,
 }
 
-impl Verdict {
-    fn failure(reason: Reason, by_attribute: bool) -> Self {
+impl Conclusion {
+    fn failure(reason: FailureReason, by_attribute: bool) -> Self {
         Self { class: OutcomeClass::Failure, reason: Some(reason), by_attribute }
     }
 
@@ -37,16 +40,10 @@ impl Verdict {
 /// none of ours, whatever the name.
 #[inline]
 pub fn operation(facts: &Facts<'_>, head: &SpanHead<'_>, names: &Names) -> Option<Operation> {
-    match facts.text(Key::Operation) {
+    match facts.text(AttributeKey::Operation) {
         Some(label) => Operation::from_label(label),
         None => names.get(head.name),
     }
-}
-
-/// What is measured of a span; `None` if it is no operation.
-#[inline]
-pub fn classify(facts: &Facts<'_>, head: &SpanHead<'_>, names: &Names) -> Option<Measured> {
-    operation(facts, head, names).map(|operation| measure(operation, facts, head))
 }
 
 /// What is measured of a span that is `operation`.
@@ -66,52 +63,55 @@ pub fn measure(operation: Operation, facts: &Facts<'_>, head: &SpanHead<'_>) -> 
         outcome: verdict.class,
         reason: verdict.reason,
         status_conflict,
-        attempts: facts.int(Key::AttemptCount).filter(|&count| count >= 1).and_then(|count| u32::try_from(count).ok()),
+        attempts: facts
+            .int(AttributeKey::AttemptCount)
+            .filter(|&count| count >= 1)
+            .and_then(|count| u32::try_from(count).ok()),
         signed_stake_ratio: if is_quorum { facts.signed_stake_ratio() } else { None },
         threshold: if is_quorum { facts.threshold() } else { None },
         webhook: webhook.or(match verdict.reason {
-            Some(Reason::Webhook(status)) => Some(status),
+            Some(FailureReason::Webhook(status)) => Some(status),
             _ => None,
         }),
         detail: detail(operation, facts),
     }
 }
 
-fn verdict(operation: Operation, facts: &Facts<'_>, head: &SpanHead<'_>, webhook: Option<WebhookStatus>) -> Verdict {
-    let stated = facts.text(Key::Outcome).and_then(Outcome::from_label);
+fn verdict(operation: Operation, facts: &Facts<'_>, head: &SpanHead<'_>, webhook: Option<WebhookStatus>) -> Conclusion {
+    let stated = facts.text(AttributeKey::Outcome).and_then(Outcome::from_label);
     if let Some(outcome) = stated
         && let Some(class) = outcome.class(operation)
     {
         let reason = (class == OutcomeClass::Failure).then(|| reason(operation, outcome, facts, head, webhook));
-        return Verdict { class, reason, by_attribute: true };
+        return Conclusion { class, reason, by_attribute: true };
     }
     if let Some(found) = typed(operation, facts) {
         return match found {
-            Match::Duplicate => Verdict::success(true),
+            Match::Duplicate => Conclusion::success(true),
             Match::Failure(_) | Match::Unknown => {
-                Verdict::failure(reason(operation, Outcome::Failed, facts, head, webhook), true)
+                Conclusion::failure(reason(operation, Outcome::Failed, facts, head, webhook), true)
             }
         };
     }
     if let Some(status) = webhook.filter(|status| status.is_failure()) {
-        return Verdict::failure(Reason::Webhook(status), true);
+        return Conclusion::failure(FailureReason::Webhook(status), true);
     }
     if let Some((found, by_attribute)) = by_error(operation, facts, head) {
         match found {
-            Match::Duplicate => return Verdict::success(by_attribute),
-            Match::Failure(reason) => return Verdict::failure(refine(reason, facts), by_attribute),
+            Match::Duplicate => return Conclusion::success(by_attribute),
+            Match::Failure(reason) => return Conclusion::failure(refine(reason, facts), by_attribute),
             Match::Unknown => {}
         }
     }
     if head.status_code != STATUS_ERROR {
-        return Verdict::success(false);
+        return Conclusion::success(false);
     }
     // Every text has been asked already; the status class of a webhook is left (a redirect nobody followed).
     let reason = match operation {
         Operation::WebhookDelivery => webhook_reason(facts, head, webhook),
-        _ => Reason::Other,
+        _ => FailureReason::Other,
     };
-    Verdict::failure(reason, false)
+    Conclusion::failure(reason, false)
 }
 
 /// The reason of an operation that is known to have failed.
@@ -121,14 +121,14 @@ fn reason(
     facts: &Facts<'_>,
     head: &SpanHead<'_>,
     webhook: Option<WebhookStatus>,
-) -> Reason {
+) -> FailureReason {
     if operation == Operation::WebhookDelivery {
         return webhook_reason(facts, head, webhook);
     }
     let found = match typed(operation, facts) {
         Some(Match::Failure(reason)) => Some(reason),
         // The family's own attribute has a value that no table knows: it is shown as that, not as what a text says.
-        Some(_) if has_own_attribute(operation, facts) => Some(Reason::Other),
+        Some(_) if has_own_attribute(operation, facts) => Some(FailureReason::Other),
         _ => match by_error(operation, facts, head) {
             Some((Match::Failure(reason), _)) => Some(reason),
             _ => None,
@@ -136,25 +136,27 @@ fn reason(
     };
     match found {
         Some(reason) => refine(reason, facts),
-        None if outcome == Outcome::Timeout => Reason::Timeout,
-        None => Reason::Other,
+        None if outcome == Outcome::Timeout => FailureReason::Timeout,
+        None => FailureReason::Other,
     }
 }
 
 fn has_own_attribute(operation: Operation, facts: &Facts<'_>) -> bool {
     match operation {
-        Operation::BlsAggregation => facts.is_set(Key::QuorumFailureReason),
-        Operation::TxSubmission => facts.is_set(Key::TxFailureReason),
+        Operation::BlsAggregation => facts.is_set(AttributeKey::QuorumFailureReason),
+        Operation::TxSubmission => facts.is_set(AttributeKey::TxFailureReason),
         Operation::Task | Operation::TaskBroadcast => {
-            facts.is_set(Key::QuorumFailureReason) || facts.is_set(Key::TxFailureReason)
+            facts.is_set(AttributeKey::QuorumFailureReason) || facts.is_set(AttributeKey::TxFailureReason)
         }
         Operation::WebhookDelivery => false,
     }
 }
 
-fn refine(reason: Reason, facts: &Facts<'_>) -> Reason {
+fn refine(reason: FailureReason, facts: &Facts<'_>) -> FailureReason {
     match reason {
-        Reason::Quorum(reason) => Reason::Quorum(reason.refined(facts.signed_stake_ratio(), facts.threshold())),
+        FailureReason::Quorum(reason) => {
+            FailureReason::Quorum(reason.refined(facts.signed_stake_ratio(), facts.threshold()))
+        }
         other => other,
     }
 }
@@ -164,52 +166,54 @@ fn refine(reason: Reason, facts: &Facts<'_>) -> Reason {
 fn webhook_status(facts: &Facts<'_>) -> Option<WebhookStatus> {
     let http = |key| facts.int(key).and_then(WebhookStatus::from_http);
     facts
-        .text(Key::WebhookStatusClass)
+        .text(AttributeKey::WebhookStatusClass)
         .and_then(WebhookStatus::from_label)
-        .or_else(|| http(Key::WebhookStatusClass))
-        .or_else(|| http(Key::HttpResponseStatusCode))
+        .or_else(|| http(AttributeKey::WebhookStatusClass))
+        .or_else(|| http(AttributeKey::HttpResponseStatusCode))
         .or_else(|| webhook_error_type(facts))
 }
 
 /// What `error.type` says of a webhook: a status class, an HTTP code, or the name of an error.
 fn webhook_error_type(facts: &Facts<'_>) -> Option<WebhookStatus> {
-    let named = || match recognise(Operation::WebhookDelivery, facts.text(Key::ErrorType)?) {
-        Match::Failure(Reason::Webhook(status)) => Some(status),
+    let named = || match recognise(Operation::WebhookDelivery, facts.text(AttributeKey::ErrorType)?) {
+        Match::Failure(FailureReason::Webhook(status)) => Some(status),
         _ => None,
     };
-    facts.int(Key::ErrorType).and_then(WebhookStatus::from_http).or_else(named)
+    facts.int(AttributeKey::ErrorType).and_then(WebhookStatus::from_http).or_else(named)
 }
 
 /// A failed delivery's status class; if it was answered well and failed all the same, what else is known.
-fn webhook_reason(facts: &Facts<'_>, head: &SpanHead<'_>, status: Option<WebhookStatus>) -> Reason {
+fn webhook_reason(facts: &Facts<'_>, head: &SpanHead<'_>, status: Option<WebhookStatus>) -> FailureReason {
     let failed = |status: &WebhookStatus| *status != WebhookStatus::Success;
     let from_text = || match by_error(Operation::WebhookDelivery, facts, head) {
-        Some((Match::Failure(Reason::Webhook(status)), _)) => Some(status),
+        Some((Match::Failure(FailureReason::Webhook(status)), _)) => Some(status),
         _ => None,
     };
     status
         .filter(failed)
         .or_else(|| webhook_error_type(facts).filter(failed))
         .or_else(from_text)
-        .map_or(Reason::Other, Reason::Webhook)
+        .map_or(FailureReason::Other, FailureReason::Webhook)
 }
 
 fn detail(operation: Operation, facts: &Facts<'_>) -> Detail {
     match operation {
         Operation::Task | Operation::TaskBroadcast => Detail::Nothing,
         Operation::BlsAggregation => Detail::Quorum {
-            time_to_threshold: Seconds::new(facts.double(Key::TimeToThreshold)),
-            operators: Count::new(facts.int(Key::OperatorsTotal)),
-            signed: Count::new(facts.int(Key::OperatorsSigned)),
-            rejected: Count::new(facts.int(Key::OperatorsRejected)),
+            time_to_threshold: Seconds::new(facts.double(AttributeKey::TimeToThreshold)),
+            operators: OptionalCount::new(facts.int(AttributeKey::OperatorsTotal)),
+            signed: OptionalCount::new(facts.int(AttributeKey::OperatorsSigned)),
+            rejected: OptionalCount::new(facts.int(AttributeKey::OperatorsRejected)),
         },
         Operation::TxSubmission => Detail::Tx {
-            confirmation: Seconds::new(facts.double(Key::ConfirmationDuration)),
-            queue: Seconds::new(facts.double(Key::QueueDuration)),
-            batch_size: Count::new(facts.int(Key::BatchSize)),
-            batch_failed: Count::new(facts.int(Key::BatchFailed)),
-            exhausted: facts.flag(Key::TxExhausted).unwrap_or(false),
+            confirmation: Seconds::new(facts.double(AttributeKey::ConfirmationDuration)),
+            queue: Seconds::new(facts.double(AttributeKey::QueueDuration)),
+            batch_size: OptionalCount::new(facts.int(AttributeKey::BatchSize)),
+            batch_failed: OptionalCount::new(facts.int(AttributeKey::BatchFailed)),
+            exhausted: facts.flag(AttributeKey::TxExhausted).unwrap_or(false),
         },
-        Operation::WebhookDelivery => Detail::Webhook { exhausted: facts.flag(Key::WebhookExhausted).unwrap_or(false) },
+        Operation::WebhookDelivery => {
+            Detail::Webhook { exhausted: facts.flag(AttributeKey::WebhookExhausted).unwrap_or(false) }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What the attributes of one span say, gathered while the walk shows them and not read before it is known whether the
 //! span is an operation.
 
-use super::key::Key;
+use super::key::AttributeKey;
 use super::number;
 use crate::otlp::Value;
 
@@ -16,20 +16,20 @@ pub struct Facts<'a> {
     present: u32,
     /// Bit `n`: and a value for it is in `values`.
     known: u32,
-    values: [Value<'a>; Key::ALL.len()],
+    values: [Value<'a>; AttributeKey::ALL.len()],
     messages: [&'a [u8]; MESSAGES],
     message_count: usize,
 }
 
 /// An attribute key that is a fact's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FactKey(Key);
+pub struct FactKey(AttributeKey);
 
 impl FactKey {
     /// `key`, if it is a fact's.
     #[inline]
     pub fn of(key: &[u8]) -> Option<Self> {
-        Key::find(key).map(Self)
+        AttributeKey::find(key).map(Self)
     }
 
     /// A number from 0 to 31 that stands for the key.
@@ -41,13 +41,13 @@ impl FactKey {
     /// The key that `number` stands for.
     #[inline]
     pub fn numbered(number: u8) -> Option<Self> {
-        Key::ALL.get(usize::from(number)).copied().map(Self)
+        AttributeKey::ALL.get(usize::from(number)).copied().map(Self)
     }
 }
 
 /// The state of a circuit breaker of the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum BreakerState {
+pub enum GatewayBreaker {
     /// Requests pass.
     Closed,
     /// One is tried.
@@ -56,7 +56,7 @@ pub enum BreakerState {
     Open,
 }
 
-impl BreakerState {
+impl GatewayBreaker {
     /// The state with that label (`closed`, `half_open`, `open`), written in any case.
     pub fn from_label(label: &[u8]) -> Option<Self> {
         [(Self::Closed, "closed"), (Self::HalfOpen, "half_open"), (Self::Open, "open")]
@@ -71,7 +71,7 @@ impl Default for Facts<'_> {
         Self {
             present: 0,
             known: 0,
-            values: [Value::Empty; Key::ALL.len()],
+            values: [Value::Empty; AttributeKey::ALL.len()],
             messages: [&[]; MESSAGES],
             message_count: 0,
         }
@@ -107,7 +107,7 @@ impl<'a> Facts<'a> {
     }
 
     #[inline]
-    fn take(&mut self, key: Key, value: Value<'a>) {
+    fn take(&mut self, key: AttributeKey, value: Value<'a>) {
         let bit = 1 << key as u32;
         self.present |= bit;
         if self.known & bit == 0 && !matches!(value, Value::Empty) {
@@ -129,44 +129,44 @@ impl<'a> Facts<'a> {
 
     /// `evm.tx.nonce_pending` minus `evm.tx.nonce_latest`, when both are there.
     pub fn nonce_gap(&self) -> Option<i64> {
-        self.int(Key::NoncePending)?.checked_sub(self.int(Key::NonceLatest)?)
+        self.int(AttributeKey::NoncePending)?.checked_sub(self.int(AttributeKey::NonceLatest)?)
     }
 
     /// `evm.signer.alias`.
     pub fn signer_alias(&self) -> Option<&'a [u8]> {
-        self.text(Key::SignerAlias)
+        self.text(AttributeKey::SignerAlias)
     }
 
     /// `circuit_breaker.state`.
-    pub fn breaker_state(&self) -> Option<BreakerState> {
-        BreakerState::from_label(self.text(Key::BreakerState)?)
+    pub fn breaker_state(&self) -> Option<GatewayBreaker> {
+        GatewayBreaker::from_label(self.text(AttributeKey::BreakerState)?)
     }
 
     /// `circuit_breaker.target`.
     pub fn breaker_target(&self) -> Option<&'a [u8]> {
-        self.text(Key::BreakerTarget)
+        self.text(AttributeKey::BreakerTarget)
     }
 
     /// Whether the span has the attribute, even without a value.
     #[inline]
-    pub(super) fn has_any(&self, key: Key) -> bool {
+    pub(super) fn has_any(&self, key: AttributeKey) -> bool {
         self.present & (1 << key as u32) != 0
     }
 
     /// Whether the span has the attribute with a value.
     #[inline]
-    fn has(&self, key: Key) -> bool {
+    fn has(&self, key: AttributeKey) -> bool {
         self.known & (1 << key as u32) != 0
     }
 
     #[inline]
-    pub(super) fn value(&self, key: Key) -> Option<Value<'a>> {
+    pub(super) fn value(&self, key: AttributeKey) -> Option<Value<'a>> {
         self.has(key).then(|| self.values[key as usize])
     }
 
     /// The attribute as a text that is not blank, without the space around it.
     #[inline]
-    pub(super) fn text(&self, key: Key) -> Option<&'a [u8]> {
+    pub(super) fn text(&self, key: AttributeKey) -> Option<&'a [u8]> {
         match self.value(key)? {
             // Whitespace is not above a space: two bytes of nearly every text say that it has none around it.
             Value::Str(text @ [first, .., last]) if first.min(last) > &b' ' => Some(text),
@@ -176,7 +176,7 @@ impl<'a> Facts<'a> {
     }
 
     /// Whether the attribute says something: it has a value, and one that is not a blank string.
-    pub(super) fn is_set(&self, key: Key) -> bool {
+    pub(super) fn is_set(&self, key: AttributeKey) -> bool {
         match self.value(key) {
             None => false,
             Some(Value::Str(text)) => !text.trim_ascii().is_empty(),
@@ -184,24 +184,24 @@ impl<'a> Facts<'a> {
         }
     }
 
-    pub(super) fn int(&self, key: Key) -> Option<i64> {
+    pub(super) fn int(&self, key: AttributeKey) -> Option<i64> {
         number::int(self.value(key)?)
     }
 
-    pub(super) fn double(&self, key: Key) -> Option<f64> {
+    pub(super) fn double(&self, key: AttributeKey) -> Option<f64> {
         number::double(self.value(key)?)
     }
 
-    pub(super) fn flag(&self, key: Key) -> Option<bool> {
+    pub(super) fn flag(&self, key: AttributeKey) -> Option<bool> {
         number::flag(self.value(key)?)
     }
 
     /// `avs.quorum.signed_stake_ratio`, else signed by total stake; from 0 to 1.
     pub(super) fn signed_stake_ratio(&self) -> Option<f64> {
         let share = |ratio: &f64| (0.0..=1.0).contains(ratio);
-        self.double(Key::SignedStakeRatio).filter(share).or_else(|| {
-            let signed = number::stake(self.value(Key::SignedStake)?)?;
-            let total = number::stake(self.value(Key::TotalStake)?)?;
+        self.double(AttributeKey::SignedStakeRatio).filter(share).or_else(|| {
+            let signed = number::stake(self.value(AttributeKey::SignedStake)?)?;
+            let total = number::stake(self.value(AttributeKey::TotalStake)?)?;
             Some(signed / total).filter(share)
         })
     }
@@ -209,7 +209,7 @@ impl<'a> Facts<'a> {
     /// `avs.quorum.threshold`, a percentage, as a ratio. What lies between 0 and 1 percent is a ratio that was put where
     /// a percentage belongs, and is not taken for either.
     pub(super) fn threshold(&self) -> Option<f64> {
-        let percent = self.double(Key::Threshold)?;
+        let percent = self.double(AttributeKey::Threshold)?;
         (percent == 0.0 || (1.0..=100.0).contains(&percent)).then_some(percent / 100.0)
     }
 

@@ -45,13 +45,9 @@ macro_rules! family {
                 Some(Self::ALL[at])
             }
 
-            /// The reason that the error text `text` means: the longest text of the table that it contains.
-            pub fn from_text(text: &[u8]) -> Option<Self> {
-                Self::from_text_among(text, |_| true)
-            }
-
-            /// [`Self::from_text`], as if only the reasons that `accept` takes were in the table.
-            pub(super) fn from_text_among(text: &[u8], accept: impl Fn(Self) -> bool) -> Option<Self> {
+            /// The reason that the error text `text` means: the longest text of the table that it contains, among those
+            /// of the reasons that `accept` takes.
+            pub fn from_text(text: &[u8], accept: impl Fn(Self) -> bool) -> Option<Self> {
                 static MATCHER: std::sync::LazyLock<crate::gateway::text::Matcher> = std::sync::LazyLock::new(|| {
                     crate::gateway::text::Matcher::new($name::TEXTS.iter().copied(), $restart)
                 });

@@ -1,13 +1,13 @@
 //! Figures that say nothing: not a number, out of their range, or in contradiction to another.
 
-use super::key::Key;
+use super::key::AttributeKey;
 use super::{Detail, Facts, Measured, number};
 
 /// Whether an operation span has a figure that was not measured, or not as it stands, because it cannot be right.
 #[inline]
 pub fn has_bad_figure(facts: &Facts<'_>, measured: &Measured) -> bool {
-    let lost = |key: Key, there: bool| !there && facts.is_set(key);
-    if lost(Key::AttemptCount, measured.attempts.is_some()) {
+    let lost = |key: AttributeKey, there: bool| !there && facts.is_set(key);
+    if lost(AttributeKey::AttemptCount, measured.attempts.is_some()) {
         return true;
     }
     match measured.detail {
@@ -15,29 +15,31 @@ pub fn has_bad_figure(facts: &Facts<'_>, measured: &Measured) -> bool {
         Detail::Quorum { time_to_threshold, operators, signed, rejected } => {
             let stake = measured.signed_stake_ratio.is_some();
             let answered = u64::from(signed.get().unwrap_or(0)) + u64::from(rejected.get().unwrap_or(0));
-            lost(Key::Threshold, measured.threshold.is_some())
+            lost(AttributeKey::Threshold, measured.threshold.is_some())
                 || lost(
-                    Key::SignedStakeRatio,
-                    facts.value(Key::SignedStakeRatio).and_then(number::double).is_some_and(is_share),
+                    AttributeKey::SignedStakeRatio,
+                    facts.value(AttributeKey::SignedStakeRatio).and_then(number::double).is_some_and(is_share),
                 )
-                || (facts.is_set(Key::SignedStake) && lost(Key::TotalStake, stake))
-                || lost(Key::TimeToThreshold, time_to_threshold.get().is_some())
-                || lost(Key::OperatorsTotal, operators.get().is_some())
-                || lost(Key::OperatorsSigned, signed.get().is_some())
-                || lost(Key::OperatorsRejected, rejected.get().is_some())
+                || (facts.is_set(AttributeKey::SignedStake) && lost(AttributeKey::TotalStake, stake))
+                || lost(AttributeKey::TimeToThreshold, time_to_threshold.get().is_some())
+                || lost(AttributeKey::OperatorsTotal, operators.get().is_some())
+                || lost(AttributeKey::OperatorsSigned, signed.get().is_some())
+                || lost(AttributeKey::OperatorsRejected, rejected.get().is_some())
                 || operators.get().is_some_and(|operators| answered > u64::from(operators))
         }
         Detail::Tx { confirmation, queue, batch_size, batch_failed, .. } => {
-            lost(Key::ConfirmationDuration, confirmation.get().is_some())
-                || lost(Key::QueueDuration, queue.get().is_some())
-                || lost(Key::BatchSize, batch_size.get().is_some())
-                || lost(Key::BatchFailed, batch_failed.get().is_some())
-                || lost(Key::TxExhausted, facts.flag(Key::TxExhausted).is_some())
-                || lost(Key::NoncePending, facts.int(Key::NoncePending).is_some())
-                || lost(Key::NonceLatest, facts.int(Key::NonceLatest).is_some())
+            lost(AttributeKey::ConfirmationDuration, confirmation.get().is_some())
+                || lost(AttributeKey::QueueDuration, queue.get().is_some())
+                || lost(AttributeKey::BatchSize, batch_size.get().is_some())
+                || lost(AttributeKey::BatchFailed, batch_failed.get().is_some())
+                || lost(AttributeKey::TxExhausted, facts.flag(AttributeKey::TxExhausted).is_some())
+                || lost(AttributeKey::NoncePending, facts.int(AttributeKey::NoncePending).is_some())
+                || lost(AttributeKey::NonceLatest, facts.int(AttributeKey::NonceLatest).is_some())
                 || batch_size.get().is_some_and(|size| batch_failed.get().is_some_and(|failed| failed > size))
         }
-        Detail::Webhook { .. } => lost(Key::WebhookExhausted, facts.flag(Key::WebhookExhausted).is_some()),
+        Detail::Webhook { .. } => {
+            lost(AttributeKey::WebhookExhausted, facts.flag(AttributeKey::WebhookExhausted).is_some())
+        }
     }
 }
 
@@ -48,7 +50,7 @@ fn is_share(ratio: f64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::{Names, Operation, classify};
+    use crate::gateway::{Operation, measure};
     use crate::otlp::{Container, SpanHead, SpanPlace, Value};
 
     fn bad(operation: Operation, attributes: &[(&str, Value<'_>)]) -> bool {
@@ -68,7 +70,7 @@ mod tests {
         };
         let mut facts = Facts::new();
         attributes.iter().for_each(|(key, value)| facts.attribute(key.as_bytes(), *value));
-        let measured = classify(&facts, &head, &Names::default()).expect("an operation");
+        let measured = measure(operation, &facts, &head);
         has_bad_figure(&facts, &measured)
     }
 

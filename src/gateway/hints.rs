@@ -1,6 +1,6 @@
 //! What a span lacks so that the Datadog agent names it well and keeps statistics for it.
 
-use super::key::Key;
+use super::key::AttributeKey;
 use super::{Facts, Operation};
 
 /// OTLP's `SPAN_KIND_INTERNAL`.
@@ -20,8 +20,8 @@ impl Hints {
     #[inline]
     pub fn of(operation: Operation, kind: i32, facts: &Facts<'_>) -> Self {
         Self {
-            operation_name: (!facts.has_any(Key::OperationName)).then(|| operation.datadog_name()),
-            measured: kind == KIND_INTERNAL && !facts.has_any(Key::DatadogMeasured),
+            operation_name: (!facts.has_any(AttributeKey::OperationName)).then(|| operation.datadog_name()),
+            measured: kind == KIND_INTERNAL && !facts.has_any(AttributeKey::DatadogMeasured),
         }
     }
 

@@ -5,9 +5,9 @@ macro_rules! keys {
     ($($variant:ident = $key:literal,)*) => {
         /// A known attribute key.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(super) enum Key { $($variant,)* }
+        pub(super) enum AttributeKey { $($variant,)* }
 
-        impl Key {
+        impl AttributeKey {
             pub(super) const ALL: &'static [Self] = &[$(Self::$variant,)*];
             const NAMES: &'static [&'static [u8]] = &[$($key,)*];
         }
@@ -62,8 +62,8 @@ const fn slot(key: &[u8]) -> usize {
 const TABLE: [u8; SLOTS] = {
     let mut table = [NOBODY; SLOTS];
     let mut at = 0;
-    while at < Key::NAMES.len() {
-        let name = Key::NAMES[at];
+    while at < AttributeKey::NAMES.len() {
+        let name = AttributeKey::NAMES[at];
         assert!(name.len() >= SHORTEST && name.len() <= LONGEST, "a key is outside the lengths that are looked at");
         let slot = slot(name);
         assert!(table[slot] == NOBODY, "two keys share a slot: choose another formula in `slot`");
@@ -73,9 +73,9 @@ const TABLE: [u8; SLOTS] = {
     table
 };
 
-const _: () = assert!(Key::ALL.len() <= 32, "the facts of a span are marked in 32 bits");
+const _: () = assert!(AttributeKey::ALL.len() <= 32, "the facts of a span are marked in 32 bits");
 
-impl Key {
+impl AttributeKey {
     /// The known key `key`.
     #[inline]
     pub(super) fn find(key: &[u8]) -> Option<Self> {
@@ -94,18 +94,18 @@ mod tests {
     /// Each key finds itself; a key that differs in one byte, or is longer or shorter, finds nothing.
     #[test]
     fn keys_are_found_whole() {
-        for (&key, &name) in Key::ALL.iter().zip(Key::NAMES) {
-            assert_eq!(Key::find(name), Some(key));
+        for (&key, &name) in AttributeKey::ALL.iter().zip(AttributeKey::NAMES) {
+            assert_eq!(AttributeKey::find(name), Some(key));
             for at in 0..name.len() {
                 let mut other = name.to_vec();
                 other[at] ^= 0x20;
-                assert_eq!(Key::find(&other), None, "{}", String::from_utf8_lossy(&other));
+                assert_eq!(AttributeKey::find(&other), None, "{}", String::from_utf8_lossy(&other));
             }
-            assert_eq!(Key::find(&name[1..]), None);
-            assert_eq!(Key::find(&[name, b"s"].concat()), None);
+            assert_eq!(AttributeKey::find(&name[1..]), None);
+            assert_eq!(AttributeKey::find(&[name, b"s"].concat()), None);
         }
         for other in ["", "a", "ab", "http.method", "avs.task.id", "avs.quorum.non_signers"] {
-            assert_eq!(Key::find(other.as_bytes()), None, "{other}");
+            assert_eq!(AttributeKey::find(other.as_bytes()), None, "{other}");
         }
     }
 }

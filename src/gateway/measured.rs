@@ -1,6 +1,6 @@
 //! What one operation span says, once it has been understood.
 
-use super::{Operation, OutcomeClass, Reason, WebhookStatus};
+use super::{FailureReason, Operation, OutcomeClass, WebhookStatus};
 
 /// An operation span, understood. Plain data, copied into the request's stage and counted when the request is accepted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -10,7 +10,7 @@ pub struct Measured {
     /// How it ended.
     pub outcome: OutcomeClass,
     /// Why it failed; present if and only if `outcome` is a failure.
-    pub reason: Option<Reason>,
+    pub reason: Option<FailureReason>,
     /// Attributes and span status say different things; the attributes won.
     pub status_conflict: bool,
     /// `avs.attempt.count`, at least 1.
@@ -37,11 +37,11 @@ pub enum Detail {
         /// `avs.quorum.time_to_threshold`.
         time_to_threshold: Seconds,
         /// `avs.operators.total`.
-        operators: Count,
+        operators: OptionalCount,
         /// `avs.operators.signed`.
-        signed: Count,
+        signed: OptionalCount,
         /// `avs.operators.rejected`.
-        rejected: Count,
+        rejected: OptionalCount,
     },
     /// A `tx_submission`.
     Tx {
@@ -50,9 +50,9 @@ pub enum Detail {
         /// `evm.tx.queue.duration`.
         queue: Seconds,
         /// `evm.tx.batch.size`.
-        batch_size: Count,
+        batch_size: OptionalCount,
         /// `evm.tx.batch.failed`.
-        batch_failed: Count,
+        batch_failed: OptionalCount,
         /// `evm.tx.exhausted`: no attempt is left.
         exhausted: bool,
     },
@@ -89,16 +89,16 @@ impl Seconds {
 
 /// A count that may be absent, in 4 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Count(u32);
+pub struct OptionalCount(u32);
 
-impl Count {
+impl OptionalCount {
     /// No count.
     pub const ABSENT: Self = Self(u32::MAX);
 
     /// `count`; absent if it is negative or does not fit.
     #[inline]
     pub fn new(count: Option<i64>) -> Self {
-        Self(count.and_then(|count| u32::try_from(count).ok()).unwrap_or(u32::MAX))
+        count.and_then(|count| u32::try_from(count).ok()).map_or(Self::ABSENT, Self)
     }
 
     /// The count.
@@ -121,9 +121,9 @@ mod tests {
         assert_eq!(Seconds::new(Some(0.0)).get(), Some(0.0));
         assert_eq!(Seconds::new(Some(1.25)).get(), Some(1.25));
         for garbage in [None, Some(-1), Some(i64::MAX), Some(i64::from(u32::MAX))] {
-            assert_eq!(Count::new(garbage).get(), None);
+            assert_eq!(OptionalCount::new(garbage).get(), None);
         }
-        assert_eq!(Count::new(Some(0)).get(), Some(0));
+        assert_eq!(OptionalCount::new(Some(0)).get(), Some(0));
         assert!(size_of::<Measured>() <= 88, "{}", size_of::<Measured>());
     }
 }

@@ -6,11 +6,13 @@
 //!
 //! ```text
 //! attribute ─► Facts ─┐
-//! SpanHead ───────────┼─► classify ─► Measured (operation, outcome, reason, figures), or nothing
+//! SpanHead ───────────┼─► operation ─► measure ─► Measured (operation, outcome, reason, figures), or nothing
 //! Names ──────────────┘
 //! ```
 
 mod classify;
+#[cfg(test)]
+mod docs;
 mod facts;
 mod family;
 mod figures;
@@ -29,16 +31,16 @@ mod tx;
 mod verdict;
 mod webhook;
 
-pub use classify::{classify, measure, operation};
-pub use facts::{BreakerState, FactKey, Facts};
+pub use classify::{measure, operation};
+pub use facts::{FactKey, Facts, GatewayBreaker};
 pub use figures::has_bad_figure;
 pub use hints::Hints;
-pub use measured::{Count, Detail, Measured, Seconds};
+pub use measured::{Detail, Measured, OptionalCount, Seconds};
 pub use names::Names;
 pub use operation::Operation;
 pub use outcome::{Outcome, OutcomeClass};
 pub use quorum::{QuorumClass, QuorumReason};
-pub use reason::{OTHER, Reason};
+pub use reason::{FailureReason, OTHER};
 pub use text::Text;
 pub use tx::{TxClass, TxReason};
 pub use webhook::WebhookStatus;

@@ -25,8 +25,8 @@ impl Names {
         names
     }
 
-    /// Nothing but `names`, in place of the defaults. Of the same name given twice the last counts.
-    pub fn only<N: AsRef<str>>(names: impl IntoIterator<Item = (Operation, N)>) -> Self {
+    /// Nothing but `names`. Of the same name given twice the last counts.
+    fn only<N: AsRef<str>>(names: impl IntoIterator<Item = (Operation, N)>) -> Self {
         let mut table = Self { by_length: Vec::new() };
         for (operation, name) in names {
             table.insert(name.as_ref(), operation);

@@ -17,34 +17,30 @@ pub enum Operation {
     WebhookDelivery,
 }
 
-struct Row {
+struct OperationRow {
     operation: Operation,
     label: &'static str,
     datadog_name: &'static str,
-    usual_kind: &'static str,
     span_names: &'static [&'static str],
 }
 
-const ROWS: [Row; 5] = [
-    Row {
+const ROWS: [OperationRow; 5] = [
+    OperationRow {
         operation: Operation::Task,
         label: "task",
         datadog_name: "gateway.task",
-        usual_kind: "SERVER / INTERNAL",
         span_names: &["process task", "process_task", "create_task", "handle_task"],
     },
-    Row {
+    OperationRow {
         operation: Operation::TaskBroadcast,
         label: "task_broadcast",
         datadog_name: "gateway.task_broadcast",
-        usual_kind: "PRODUCER",
         span_names: &["broadcast task", "task broadcast", "broadcast_task", "task.broadcast", "gateway.task.broadcast"],
     },
-    Row {
+    OperationRow {
         operation: Operation::BlsAggregation,
         label: "bls_aggregation",
         datadog_name: "gateway.bls_aggregation",
-        usual_kind: "INTERNAL",
         span_names: &[
             "aggregate signatures",
             "bls aggregation",
@@ -53,11 +49,10 @@ const ROWS: [Row; 5] = [
             "gateway.bls.aggregate",
         ],
     },
-    Row {
+    OperationRow {
         operation: Operation::TxSubmission,
         label: "tx_submission",
         datadog_name: "gateway.tx_submission",
-        usual_kind: "CLIENT / INTERNAL",
         span_names: &[
             "submit transaction",
             "tx submission",
@@ -67,11 +62,10 @@ const ROWS: [Row; 5] = [
             "gateway.tx.submit",
         ],
     },
-    Row {
+    OperationRow {
         operation: Operation::WebhookDelivery,
         label: "webhook_delivery",
         datadog_name: "gateway.webhook_delivery",
-        usual_kind: "INTERNAL / CLIENT",
         span_names: &[
             "deliver webhook",
             "webhook delivery",
@@ -102,7 +96,7 @@ impl Operation {
         self as usize
     }
 
-    fn row(self) -> &'static Row {
+    fn row(self) -> &'static OperationRow {
         &ROWS[self.index()]
     }
 
@@ -125,11 +119,6 @@ impl Operation {
     /// The span names that mean this operation without any configuration.
     pub fn span_names(self) -> &'static [&'static str] {
         self.row().span_names
-    }
-
-    /// The span kinds a gateway usually gives it, for people.
-    pub fn usual_kind(self) -> &'static str {
-        self.row().usual_kind
     }
 }
 

@@ -44,13 +44,8 @@ pub enum OutcomeClass {
 }
 
 impl OutcomeClass {
-    /// All of them; the position is [`OutcomeClass::index`].
+    /// All of them, in the order of the enum.
     pub const ALL: [Self; 3] = [Self::Success, Self::Failure, Self::Cancelled];
-
-    /// Position in [`OutcomeClass::ALL`].
-    pub fn index(self) -> usize {
-        self as usize
-    }
 
     /// The metric label.
     pub fn label(self) -> &'static str {
@@ -62,7 +57,8 @@ impl OutcomeClass {
     }
 }
 
-const LABELS: [(Outcome, &str); 12] = [
+/// Each outcome with the value of `avs.outcome` that says it, in the order of the enum.
+pub(super) const LABELS: [(Outcome, &str); 12] = [
     (Outcome::Allow, "allow"),
     (Outcome::Deny, "deny"),
     (Outcome::Duplicate, "duplicate"),
@@ -88,9 +84,9 @@ const INDEX: Index = {
 };
 
 /// The outcomes of each operation: successes, failures, and what is neither.
-type Row = (Operation, &'static [Outcome], &'static [Outcome], &'static [Outcome]);
+pub(super) type OutcomeRow = (Operation, &'static [Outcome], &'static [Outcome], &'static [Outcome]);
 
-const ROWS: [Row; 5] = [
+pub(super) const ROWS: [OutcomeRow; 5] = [
     (
         Operation::Task,
         &[Outcome::Allow, Outcome::Deny, Outcome::Duplicate],
@@ -130,30 +126,10 @@ const CLASSES: [[Option<OutcomeClass>; LABELS.len()]; ROWS.len()] = {
 };
 
 impl Outcome {
-    /// All of them.
-    pub fn all() -> impl Iterator<Item = Self> {
-        LABELS.iter().map(|&(outcome, _)| outcome)
-    }
-
-    /// The value of `avs.outcome`.
-    pub fn label(self) -> &'static str {
-        LABELS[self as usize].1
-    }
-
     /// The outcome with that label, written in any case.
     pub fn from_label(label: &[u8]) -> Option<Self> {
         let (outcome, known) = LABELS[INDEX.candidate(label)?];
         same_label(known, label).then_some(outcome)
-    }
-
-    /// The outcomes `operation` can have, of one class.
-    pub fn of(operation: Operation, class: OutcomeClass) -> &'static [Self] {
-        let (_, success, failure, neither) = ROWS[operation.index()];
-        match class {
-            OutcomeClass::Success => success,
-            OutcomeClass::Failure => failure,
-            OutcomeClass::Cancelled => neither,
-        }
     }
 
     /// What this outcome counts as on `operation`; `None` if the operation cannot end so.
@@ -169,11 +145,11 @@ mod tests {
     /// The tables are in the order of their enums, and labels come back.
     #[test]
     fn the_tables_are_in_order() {
-        for (index, outcome) in Outcome::all().enumerate() {
+        for (index, (outcome, label)) in LABELS.into_iter().enumerate() {
             assert_eq!(outcome as usize, index);
-            assert_eq!(Outcome::from_label(outcome.label().as_bytes()), Some(outcome));
-            assert_eq!(Outcome::from_label(outcome.label().to_uppercase().as_bytes()), Some(outcome));
-            assert_eq!(Outcome::from_label(&outcome.label().as_bytes()[1..]), None);
+            assert_eq!(Outcome::from_label(label.as_bytes()), Some(outcome));
+            assert_eq!(Outcome::from_label(label.to_uppercase().as_bytes()), Some(outcome));
+            assert_eq!(Outcome::from_label(&label.as_bytes()[1..]), None);
         }
         for (index, row) in ROWS.iter().enumerate() {
             assert_eq!(row.0.index(), index);

@@ -19,14 +19,6 @@ pub enum QuorumClass {
 }
 
 impl QuorumClass {
-    /// All of them; the position is [`QuorumClass::index`].
-    pub const ALL: [Self; 5] = [Self::Quorum, Self::Signature, Self::Policy, Self::Infra, Self::Other];
-
-    /// Position in [`QuorumClass::ALL`].
-    pub fn index(self) -> usize {
-        self as usize
-    }
-
     /// The metric label.
     pub fn label(self) -> &'static str {
         match self {

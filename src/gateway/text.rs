@@ -29,14 +29,14 @@ pub(super) struct Matcher {
 
 #[derive(Debug)]
 struct Needle {
-    /// The table's row; meaningless for [`Check::Restart`].
+    /// The table's row; meaningless for [`Confirmation::Restart`].
     row: usize,
-    check: Check,
+    check: Confirmation,
 }
 
 /// What is left to compare when the automaton has found its part of a text.
 #[derive(Debug)]
-enum Check {
+enum Confirmation {
     Nothing,
     StartOfWord,
     WholeNumber,
@@ -64,12 +64,12 @@ impl Matcher {
             for text in texts {
                 let (pattern, check) = match *text {
                     Text::Part(text) => match text.split_once(DIGITS) {
-                        None => (text.to_owned(), Check::Nothing),
-                        Some((head, tail)) => (head.to_owned(), Check::DigitsThen(tail)),
+                        None => (text.to_owned(), Confirmation::Nothing),
+                        Some((head, tail)) => (head.to_owned(), Confirmation::DigitsThen(tail)),
                     },
-                    Text::Word(text) => (text.to_owned(), Check::StartOfWord),
-                    Text::Code(code) => (code.to_string(), Check::WholeNumber),
-                    Text::Wrapper(text) => (text.to_owned(), Check::Wrapper),
+                    Text::Word(text) => (text.to_owned(), Confirmation::StartOfWord),
+                    Text::Code(code) => (code.to_string(), Confirmation::WholeNumber),
+                    Text::Wrapper(text) => (text.to_owned(), Confirmation::Wrapper),
                 };
                 patterns.push(pattern);
                 needles.push(Needle { row, check });
@@ -77,7 +77,7 @@ impl Matcher {
         }
         for &text in restart {
             patterns.push(text.to_owned());
-            needles.push(Needle { row: 0, check: Check::Restart });
+            needles.push(Needle { row: 0, check: Confirmation::Restart });
         }
         let automaton = AhoCorasick::builder()
             .ascii_case_insensitive(true)
@@ -97,7 +97,7 @@ impl Matcher {
                 continue;
             }
             let needle = &self.needles[found.pattern().as_usize()];
-            if matches!(needle.check, Check::Restart) {
+            if matches!(needle.check, Confirmation::Restart) {
                 (best, from) = (None, found.end());
                 continue;
             }
@@ -111,7 +111,7 @@ impl Matcher {
     }
 }
 
-impl Check {
+impl Confirmation {
     /// How long the match at `start..end` is, all told; `None` if the rest does not match; 0 for a wrapper.
     fn length(&self, text: &[u8], start: usize, end: usize) -> Option<usize> {
         let before = start.checked_sub(1).map(|at| text[at]);

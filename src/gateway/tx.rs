@@ -15,16 +15,6 @@ pub enum TxClass {
     Duplicate,
 }
 
-impl TxClass {
-    /// The name of the class, for people.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Failure => "failure",
-            Self::Duplicate => "success (`duplicate`)",
-        }
-    }
-}
-
 family! {
     /// Why a `tx_submission` failed (`evm.tx.failure.reason`), and the two reasons that make it a success.
     TxReason, class TxClass, restart &["Max retries exceeded"];

@@ -2,15 +2,15 @@
 //!
 //! `task` and `task_broadcast` have no table of their own: theirs are the quorum's, then the transactions'.
 
-use super::key::Key;
-use super::{Facts, Operation, Outcome, OutcomeClass, QuorumReason, Reason, TxReason, WebhookStatus};
+use super::key::AttributeKey;
+use super::{Facts, FailureReason, Operation, Outcome, OutcomeClass, QuorumReason, TxReason, WebhookStatus};
 use crate::otlp::SpanHead;
 
 /// What a value or a text means for an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Match {
     /// It failed because of this.
-    Failure(Reason),
+    Failure(FailureReason),
     /// It had been done already: a success.
     Duplicate,
     /// No table knows it.
@@ -24,19 +24,19 @@ impl Match {
 }
 
 fn quorum(reason: Option<QuorumReason>) -> Match {
-    reason.map_or(Match::Unknown, |reason| Match::Failure(Reason::Quorum(reason)))
+    reason.map_or(Match::Unknown, |reason| Match::Failure(FailureReason::Quorum(reason)))
 }
 
 fn tx(reason: Option<TxReason>) -> Match {
     match reason {
         None => Match::Unknown,
         Some(reason) if reason.is_success() => Match::Duplicate,
-        Some(reason) => Match::Failure(Reason::Tx(reason)),
+        Some(reason) => Match::Failure(FailureReason::Tx(reason)),
     }
 }
 
 fn webhook(status: Option<WebhookStatus>) -> Match {
-    status.map_or(Match::Unknown, |status| Match::Failure(Reason::Webhook(status)))
+    status.map_or(Match::Unknown, |status| Match::Failure(FailureReason::Webhook(status)))
 }
 
 /// Whether `operation` can be a success because its work was done already.
@@ -54,7 +54,7 @@ pub(super) fn recognise(operation: Operation, value: &[u8]) -> Match {
         Operation::TxSubmission => tx(TxReason::from_label(value)),
         Operation::WebhookDelivery => webhook(WebhookStatus::from_label(value)),
         Operation::Task | Operation::TaskBroadcast if value.eq_ignore_ascii_case(b"timeout") => {
-            Match::Failure(Reason::Timeout)
+            Match::Failure(FailureReason::Timeout)
         }
         Operation::Task | Operation::TaskBroadcast => {
             quorum(QuorumReason::from_label(value)).or_else(|| tx(TxReason::from_label(value)))
@@ -68,13 +68,13 @@ pub(super) fn recognise(operation: Operation, value: &[u8]) -> Match {
 fn by_text(operation: Operation, text: &[u8]) -> Match {
     let tx_text = || {
         let with_successes = can_be_duplicate(operation);
-        tx(TxReason::from_text_among(text, |reason| with_successes || !reason.is_success()))
+        tx(TxReason::from_text(text, |reason| with_successes || !reason.is_success()))
     };
     match operation {
-        Operation::BlsAggregation => quorum(QuorumReason::from_text(text)),
+        Operation::BlsAggregation => quorum(QuorumReason::from_text(text, |_| true)),
         Operation::TxSubmission => tx_text(),
-        Operation::WebhookDelivery => webhook(WebhookStatus::from_text(text)),
-        Operation::Task | Operation::TaskBroadcast => quorum(QuorumReason::from_text(text)).or_else(tx_text),
+        Operation::WebhookDelivery => webhook(WebhookStatus::from_text(text, |_| true)),
+        Operation::Task | Operation::TaskBroadcast => quorum(QuorumReason::from_text(text, |_| true)).or_else(tx_text),
     }
 }
 
@@ -82,8 +82,10 @@ fn by_text(operation: Operation, text: &[u8]) -> Match {
 /// operation's own family comes first, and the first that a table knows wins.
 pub(super) fn typed(operation: Operation, facts: &Facts<'_>) -> Option<Match> {
     let keys = match operation {
-        Operation::TxSubmission => [Key::TxFailureReason, Key::QuorumFailureReason, Key::ErrorType],
-        _ => [Key::QuorumFailureReason, Key::TxFailureReason, Key::ErrorType],
+        Operation::TxSubmission => {
+            [AttributeKey::TxFailureReason, AttributeKey::QuorumFailureReason, AttributeKey::ErrorType]
+        }
+        _ => [AttributeKey::QuorumFailureReason, AttributeKey::TxFailureReason, AttributeKey::ErrorType],
     };
     let mut found = None;
     for key in keys {
@@ -101,7 +103,7 @@ pub(super) fn typed(operation: Operation, facts: &Facts<'_>) -> Option<Match> {
 /// What a JSON-RPC error code, the status description or an exception's message says, and whether it was an attribute.
 /// `None` if the span has none of them.
 pub(super) fn by_error(operation: Operation, facts: &Facts<'_>, head: &SpanHead<'_>) -> Option<(Match, bool)> {
-    for key in [Key::RpcResponseStatusCode, Key::RpcJsonrpcErrorCode] {
+    for key in [AttributeKey::RpcResponseStatusCode, AttributeKey::RpcJsonrpcErrorCode] {
         if let Some(code) = facts.int(key) {
             let found = by_code(operation, code);
             if found != Match::Unknown {
@@ -121,7 +123,7 @@ fn by_code(operation: Operation, code: i64) -> Match {
     match operation {
         Operation::BlsAggregation => quorum(QuorumReason::from_code(code)),
         Operation::TxSubmission => tx(TxReason::from_code(code)),
-        Operation::WebhookDelivery => Match::Unknown,
+        Operation::WebhookDelivery => webhook(WebhookStatus::from_code(code)),
         Operation::Task | Operation::TaskBroadcast => {
             quorum(QuorumReason::from_code(code)).or_else(|| tx(TxReason::from_code(code)))
         }

@@ -1,7 +1,7 @@
 //! Attributes: `KeyValue` and the `AnyValue` in it, validated to the bottom and shown from the top.
 
-use super::reader::Reader;
-use super::schema::{AttributePaths, FIXED64, Field, LEN, VALUES, VARINT, any_value, key_value};
+use super::reader::WireReader;
+use super::schema::{AttributePaths, FIXED64, KnownField, LEN, VALUES, VARINT, any_value, key_value};
 use super::value::Value;
 use super::wire::{VALUE_DEPTH, WireError, WireFault};
 
@@ -74,13 +74,17 @@ fn whole_varint(bytes: &[u8]) -> Option<u64> {
 
 /// Reads the `KeyValue` in `reader`, whatever it looks like.
 #[inline(never)]
-pub(super) fn read<'a>(reader: Reader<'a>, paths: &AttributePaths) -> Result<Attribute<'a>, WireError> {
+pub(super) fn read<'a>(reader: WireReader<'a>, paths: &AttributePaths) -> Result<Attribute<'a>, WireError> {
     read_key_value(reader, paths, 1)
 }
 
 /// `depth` is that of the `AnyValue` in it: 1 when the attribute stands in no other's value.
 #[inline(always)]
-fn read_key_value<'a>(mut reader: Reader<'a>, paths: &AttributePaths, depth: u32) -> Result<Attribute<'a>, WireError> {
+fn read_key_value<'a>(
+    mut reader: WireReader<'a>,
+    paths: &AttributePaths,
+    depth: u32,
+) -> Result<Attribute<'a>, WireError> {
     let mut attribute = Attribute { key: &[], key_at: reader.offset(), value: Value::Empty };
     while !reader.is_empty() {
         let at = reader.position();
@@ -105,7 +109,7 @@ fn read_key_value<'a>(mut reader: Reader<'a>, paths: &AttributePaths, depth: u32
 /// Reads an `AnyValue` over the one in `value`. The last field of the oneof wins.
 #[inline(always)]
 fn read_value<'a>(
-    mut reader: Reader<'a>,
+    mut reader: WireReader<'a>,
     value: &mut Value<'a>,
     paths: &AttributePaths,
     depth: u32,
@@ -144,7 +148,7 @@ fn read_value<'a>(
 
 /// Reads the `ArrayValue` inside an `AnyValue` of depth `depth`.
 #[inline(never)]
-fn check_array(mut reader: Reader<'_>, paths: &AttributePaths, depth: u32) -> Result<(), WireError> {
+fn check_array(mut reader: WireReader<'_>, paths: &AttributePaths, depth: u32) -> Result<(), WireError> {
     while !reader.is_empty() {
         let at = reader.position();
         let tag = reader.tag(paths.value)?;
@@ -163,7 +167,7 @@ fn check_array(mut reader: Reader<'_>, paths: &AttributePaths, depth: u32) -> Re
 
 /// Reads the `KeyValueList` inside an `AnyValue` of depth `depth`.
 #[inline(never)]
-fn check_kv_list(mut reader: Reader<'_>, paths: &AttributePaths, depth: u32) -> Result<(), WireError> {
+fn check_kv_list(mut reader: WireReader<'_>, paths: &AttributePaths, depth: u32) -> Result<(), WireError> {
     let inside = paths.inside_value();
     while !reader.is_empty() {
         let at = reader.position();
@@ -183,27 +187,32 @@ fn too_deep(paths: &AttributePaths, at: usize) -> WireError {
     WireError::new(paths.value, at, WireFault::TooDeep(VALUE_DEPTH))
 }
 
-fn other_of_key_value(reader: &mut Reader<'_>, tag: u32, at: usize, paths: &AttributePaths) -> Result<(), WireError> {
+fn other_of_key_value(
+    reader: &mut WireReader<'_>,
+    tag: u32,
+    at: usize,
+    paths: &AttributePaths,
+) -> Result<(), WireError> {
     let known = [
-        Field { number: 1, wire_type: LEN, path: paths.key },
-        Field { number: 2, wire_type: LEN, path: paths.value },
-        Field { number: 3, wire_type: VARINT, path: paths.key_strindex },
+        KnownField { number: 1, wire_type: LEN, path: paths.key },
+        KnownField { number: 2, wire_type: LEN, path: paths.value },
+        KnownField { number: 3, wire_type: VARINT, path: paths.key_strindex },
     ];
     reader.other(tag, at, paths.attribute, &known)
 }
 
-fn other_of_value(reader: &mut Reader<'_>, tag: u32, at: usize, paths: &AttributePaths) -> Result<(), WireError> {
+fn other_of_value(reader: &mut WireReader<'_>, tag: u32, at: usize, paths: &AttributePaths) -> Result<(), WireError> {
     let types = [LEN, VARINT, VARINT, FIXED64, LEN, LEN, LEN, VARINT];
     let mut number = 0;
     let known = types.map(|wire_type| {
         number += 1;
-        Field { number, wire_type, path: paths.value }
+        KnownField { number, wire_type, path: paths.value }
     });
     reader.other(tag, at, paths.value, &known)
 }
 
-fn other_of_list(reader: &mut Reader<'_>, tag: u32, at: usize, paths: &AttributePaths) -> Result<(), WireError> {
-    reader.other(tag, at, paths.value, &[Field { number: 1, wire_type: LEN, path: paths.value }])
+fn other_of_list(reader: &mut WireReader<'_>, tag: u32, at: usize, paths: &AttributePaths) -> Result<(), WireError> {
+    reader.other(tag, at, paths.value, &[KnownField { number: 1, wire_type: LEN, path: paths.value }])
 }
 
 #[cfg(test)]
@@ -249,7 +258,7 @@ mod tests {
         #[test]
         fn the_usual_shape_means_what_its_fields_mean(bytes in nearly_attributes()) {
             if let Some(Usual { key, value, len }) = usual(&bytes) {
-                let mut reader = Reader::body(&bytes, "attribute").expect("small");
+                let mut reader = WireReader::body(&bytes, "attribute").expect("small");
                 let (message, place) = reader.message("attribute").expect("as long as it says");
                 let read = read(message, &SPAN_ATTRIBUTES).expect("well-formed");
                 prop_assert_eq!((key, len, USUAL_KEY_AT), (read.key, place.end as usize, read.key_at));

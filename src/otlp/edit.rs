@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::reader::{Reader, fields};
+use super::reader::{WireReader, fields};
 use super::schema::{key_value, span};
 use super::visit::{AttributePlace, Container, SpanPlace};
 use super::wire::WireError;
@@ -49,9 +49,9 @@ pub enum EditError {
 /// let body = b"\x0a\x07\x12\x05\x12\x03\x2a\x01n";
 /// let mut places = Places(Vec::new());
 /// walk(body, &mut places)?;
-/// let mut edits = Edits::new();
+/// let mut edits = Edits::default();
 /// for place in places.0 {
-///     edits.span(place)?.append_str("chain_id", "1")?;
+///     edits.span(place)?.append(|attributes| attributes.str("chain_id", "1"))?;
 /// }
 /// let edited = edits.apply(body)?;
 /// assert_eq!(edited.len(), edits.len_after(body.len()));
@@ -64,7 +64,7 @@ pub struct Edits {
     /// What replacements write, one after the other.
     text: Vec<u8>,
     /// The messages around the last edited span, from the outside in.
-    open: Option<[Open; 3]>,
+    open: Option<[OpenMessage; 3]>,
     /// By how much the body grows.
     growth: i64,
 }
@@ -87,7 +87,7 @@ enum By {
 
 /// A message whose length has changed.
 #[derive(Clone, Copy, Debug)]
-struct Open {
+struct OpenMessage {
     place: Container,
     /// Its length now.
     len: u32,
@@ -97,7 +97,7 @@ struct Open {
     patch: Option<usize>,
 }
 
-impl Open {
+impl OpenMessage {
     fn untouched(place: Container) -> Self {
         Self {
             place,
@@ -109,11 +109,6 @@ impl Open {
 }
 
 impl Edits {
-    /// No edits.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Whether nothing is to change: [`Edits::apply`] would copy the body as it is.
     pub fn is_empty(&self) -> bool {
         self.patches.is_empty()
@@ -176,7 +171,7 @@ impl Edits {
     /// Replaces a range of the span at `place` by what has been written to `text` since `text_start`.
     fn replace(&mut self, place: SpanPlace, range: Range<u32>, text_start: usize) -> Result<(), EditError> {
         let text = text_start..self.text.len();
-        let mut open = levels(place).map(Open::untouched);
+        let mut open = levels(place).map(OpenMessage::untouched);
         for (open, last) in open.iter_mut().zip(self.open.iter().flatten()) {
             if open.place == last.place {
                 *open = *last;
@@ -253,30 +248,12 @@ impl Appended<'_> {
 }
 
 impl SpanEdits<'_> {
-    /// Adds the attribute `key` with a string, as the span's last field.
+    /// Adds the attributes that `write` writes, as the span's last fields.
     ///
     /// # Errors
     ///
     /// See [`SpanEdits`].
-    pub fn append_str(&mut self, key: &str, value: &str) -> Result<(), EditError> {
-        self.append_all(|appended| appended.str(key, value))
-    }
-
-    /// Adds the attribute `key` with an int, as the span's last field.
-    ///
-    /// # Errors
-    ///
-    /// See [`SpanEdits`].
-    pub fn append_int(&mut self, key: &str, value: i64) -> Result<(), EditError> {
-        self.append_all(|appended| appended.int(key, value))
-    }
-
-    /// Adds all attributes that `write` writes, as the span's last fields: cheaper than one by one.
-    ///
-    /// # Errors
-    ///
-    /// See [`SpanEdits`].
-    pub fn append_all(&mut self, write: impl FnOnce(&mut Appended<'_>)) -> Result<(), EditError> {
+    pub fn append(&mut self, write: impl FnOnce(&mut Appended<'_>)) -> Result<(), EditError> {
         let end = self.place.span.end;
         self.write(end..end, |text| {
             write(&mut Appended(text));
@@ -293,7 +270,7 @@ impl SpanEdits<'_> {
     pub fn replace_with_str(&mut self, body: &[u8], place: AttributePlace, value: &str) -> Result<(), EditError> {
         let value = NewValue::Str(value);
         self.write(place.start..place.end, |text| {
-            let mut field = Reader::range(body, place.start, place.end).ok_or(EditError::OtherBody)?;
+            let mut field = WireReader::range(body, place.start, place.end).ok_or(EditError::OtherBody)?;
             let tag = field.tag(span::PATH)?;
             let (attribute, _) = field.message(span::attributes::PATH)?;
             let kept =

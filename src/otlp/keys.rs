@@ -3,16 +3,16 @@
 //!
 //! The spans of a request have few different keys, and the same ones again and again. The first of them go into a small
 //! table for the whole request, each with its meaning and the span that had it last: whoever finds it there knows both.
-//! Keys that find no room (many keys, or keys chosen to collide) go span by span into a table of offsets. That one is never
+//! SpanKeys that find no room (many keys, or keys chosen to collide) go span by span into a table of offsets. That one is never
 //! cleared: spans come in ascending order, so an offset before the span's own start is that of an earlier span, and its slot
 //! is free. A span whose keys do not find room there either is counted again, by [`crowded`], with keyed hashes.
 
 use std::hash::{BuildHasher, RandomState};
 
 use super::attribute;
-use super::reader::Reader;
+use super::reader::WireReader;
 use super::schema::{SPAN_ATTRIBUTES, span};
-use super::visit::{Container, Meaning};
+use super::visit::{Container, KeyMeaning};
 
 /// Slots for the keys of a request. A power of two.
 const KNOWN: usize = 128;
@@ -24,14 +24,14 @@ const SLOTS: usize = 512;
 /// How many slots a key may try.
 const PROBES: usize = 8;
 
-/// Keys are compared among this many attributes of a span, so that a hostile span costs no more than linear time.
+/// SpanKeys are compared among this many attributes of a span, so that a hostile span costs no more than linear time.
 const MOST_ATTRIBUTES: usize = 8_192;
 /// Slots of the large table, and how many keys at most it is meant to hold at a time.
 const MANY_SLOTS: usize = 4_096;
 const MANY_KEYS: usize = 2_048;
 
 /// A key by its offsets in the body.
-type Place = (u32, u32);
+type KeyRange = (u32, u32);
 
 /// What tells most keys apart: beginning and end, in full for keys of up to 16 bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,28 +42,28 @@ struct Ends {
 
 /// A key of the request.
 #[derive(Clone, Copy)]
-struct Known<'a> {
+struct KnownKey<'a> {
     /// Empty: the slot is free.
     key: &'a [u8],
     ends: Ends,
     /// Offset of the last span that had it.
     span: u32,
-    meaning: Meaning,
+    meaning: KeyMeaning,
 }
 
 /// The keys of the request and of the span being walked.
-pub(super) struct Keys<'a> {
-    known: [Known<'a>; KNOWN],
-    slots: [Place; SLOTS],
+pub(super) struct SpanKeys<'a> {
+    known: [KnownKey<'a>; KNOWN],
+    slots: [KeyRange; SLOTS],
     /// Offset of the span: slots with smaller offsets are free.
     span: u32,
     duplicate: bool,
     crowded: bool,
 }
 
-impl<'a> Keys<'a> {
+impl<'a> SpanKeys<'a> {
     pub(super) fn new() -> Self {
-        let free = Known { key: &[], ends: Ends { first: 0, last: 0 }, span: 0, meaning: Meaning::NONE };
+        let free = KnownKey { key: &[], ends: Ends { first: 0, last: 0 }, span: 0, meaning: KeyMeaning::NONE };
         Self { known: [free; KNOWN], slots: [(0, 0); SLOTS], span: 0, duplicate: false, crowded: false }
     }
 
@@ -77,7 +77,7 @@ impl<'a> Keys<'a> {
 
     /// Takes in `key`, which stands at offset `at` of `body`. What it means, by `ask` where it is met for the first time.
     #[inline(always)]
-    pub(super) fn see(&mut self, body: &[u8], key: &'a [u8], at: u32, ask: impl FnOnce() -> Meaning) -> Meaning {
+    pub(super) fn see(&mut self, body: &[u8], key: &'a [u8], at: u32, ask: impl FnOnce() -> KeyMeaning) -> KeyMeaning {
         let ends = Ends::of(key);
         let hash = ends.hash(key.len());
         let known = &mut self.known[hash % KNOWN];
@@ -91,7 +91,14 @@ impl<'a> Keys<'a> {
 
     /// The same for a key that does not stand in its first slot.
     #[inline(never)]
-    fn see_other(&mut self, body: &[u8], key: &'a [u8], at: u32, ends: Ends, ask: impl FnOnce() -> Meaning) -> Meaning {
+    fn see_other(
+        &mut self,
+        body: &[u8],
+        key: &'a [u8],
+        at: u32,
+        ends: Ends,
+        ask: impl FnOnce() -> KeyMeaning,
+    ) -> KeyMeaning {
         let hash = ends.hash(key.len());
         // A slot that was taken stays taken: a key is here from its first time on, or never.
         for probe in 0..KNOWN_PROBES {
@@ -100,7 +107,7 @@ impl<'a> Keys<'a> {
                 break;
             }
             if known.key.is_empty() {
-                *known = Known { key, ends, span: self.span, meaning: ask() };
+                *known = KnownKey { key, ends, span: self.span, meaning: ask() };
                 return known.meaning;
             }
             if known.key == key {
@@ -150,7 +157,7 @@ fn inner(key: &[u8]) -> Option<(&[u8; 8], &[u8; 8])> {
 }
 
 #[inline(always)]
-fn is_at(body: &[u8], place: Place, key: &[u8]) -> bool {
+fn is_at(body: &[u8], place: KeyRange, key: &[u8]) -> bool {
     body.get(place.0 as usize..place.1 as usize) == Some(key)
 }
 
@@ -183,7 +190,7 @@ fn crowded(body: &[u8], place: Container) -> bool {
     let hasher = RandomState::new();
     let classes = keys(body, place).count().div_ceil(MANY_KEYS).max(1);
     (0..classes).any(|class| {
-        let mut slots: [Place; MANY_SLOTS] = [(0, 0); MANY_SLOTS];
+        let mut slots: [KeyRange; MANY_SLOTS] = [(0, 0); MANY_SLOTS];
         keys(body, place).any(|(key, at)| {
             let hash = hasher.hash_one(key) as usize;
             if hash / MANY_SLOTS % classes != class {
@@ -206,7 +213,7 @@ fn crowded(body: &[u8], place: Container) -> bool {
 
 /// The attribute keys of a span that has been walked, with their offsets.
 fn keys(body: &[u8], place: Container) -> impl Iterator<Item = (&[u8], u32)> {
-    let mut reader = Reader::range(body, place.start, place.end);
+    let mut reader = WireReader::range(body, place.start, place.end);
     std::iter::from_fn(move || {
         let reader = reader.as_mut()?;
         loop {

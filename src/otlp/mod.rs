@@ -30,12 +30,12 @@ mod wire;
 mod write;
 
 pub use edit::{Appended, EditError, Edits, SpanEdits};
-pub use outline::{check_frame, count_items};
+pub use outline::count_items;
 pub use per_signal::PerSignal;
 pub use signal::Signal;
 pub use split::{Piece, halve, split};
 pub use value::Value;
-pub use visit::{AttributePlace, Container, Meaning, SpanHead, SpanPlace, Visitor};
+pub use visit::{AttributePlace, Container, KeyMeaning, SpanHead, SpanPlace, Visitor};
 pub use walk::{Walked, walk};
 pub use wire::{WireError, WireFault};
 

@@ -4,8 +4,8 @@
 //! scope holds items (2): spans, metrics, log records. All other fields of the three belong to every item below them.
 //! This is not the hot path: it allocates, and it looks at no item.
 
-use super::reader::Reader;
-use super::schema::{Field, LEN, span, tag};
+use super::reader::WireReader;
+use super::schema::{KnownField, LEN, span, tag};
 use super::wire::WireError;
 
 const REQUEST: &str = "request";
@@ -20,12 +20,12 @@ pub(super) const INNER: u32 = tag(2, LEN);
 
 /// A range of the body by its offsets.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Part {
+pub(super) struct ByteRange {
     start: u32,
     end: u32,
 }
 
-impl Part {
+impl ByteRange {
     pub(super) fn len(self) -> usize {
         (self.end - self.start) as usize
     }
@@ -38,14 +38,14 @@ impl Part {
 
 /// What a message has beside the messages it holds, in its order.
 #[derive(Debug, Default)]
-pub(super) struct Own {
-    pub(super) parts: Vec<Part>,
+pub(super) struct OwnFields {
+    pub(super) parts: Vec<ByteRange>,
     /// Bytes of them all.
     pub(super) len: usize,
 }
 
-impl Own {
-    fn push(&mut self, part: Part) {
+impl OwnFields {
+    fn push(&mut self, part: ByteRange) {
         self.len += part.len();
         match self.parts.last_mut() {
             Some(last) if last.end == part.start => last.end = part.end,
@@ -57,22 +57,22 @@ impl Own {
 /// Reads the fields of `reader`: gives each message with the tag `inner` to `each`, with the range of its whole field, and
 /// returns the others.
 fn read<'a>(
-    mut reader: Reader<'a>,
+    mut reader: WireReader<'a>,
     path: &'static str,
     inner: (u32, &'static str),
-    mut each: impl FnMut(Reader<'a>, Part) -> Result<(), WireError>,
-) -> Result<Own, WireError> {
-    let known = [Field { number: inner.0 >> 3, wire_type: LEN, path: inner.1 }];
-    let mut own = Own::default();
+    mut each: impl FnMut(WireReader<'a>, ByteRange) -> Result<(), WireError>,
+) -> Result<OwnFields, WireError> {
+    let known = [KnownField { number: inner.0 >> 3, wire_type: LEN, path: inner.1 }];
+    let mut own = OwnFields::default();
     while !reader.is_empty() {
         let (at, start) = (reader.position(), reader.offset());
         let tag = reader.tag(path)?;
         if tag == inner.0 {
             let (message, place) = reader.message(inner.1)?;
-            each(message, Part { start, end: place.end })?;
+            each(message, ByteRange { start, end: place.end })?;
         } else {
             reader.other(tag, at, path, &known)?;
-            own.push(Part { start, end: reader.offset() });
+            own.push(ByteRange { start, end: reader.offset() });
         }
     }
     Ok(own)
@@ -82,7 +82,7 @@ fn read<'a>(
 #[derive(Debug)]
 pub(super) struct Item {
     /// The whole field, tag included.
-    pub(super) field: Part,
+    pub(super) field: ByteRange,
     /// Index of its scope, counted over the request.
     pub(super) scope: u32,
 }
@@ -90,7 +90,7 @@ pub(super) struct Item {
 /// A scope that holds items.
 #[derive(Debug)]
 pub(super) struct Scope {
-    pub(super) own: Own,
+    pub(super) own: OwnFields,
     /// Index of its resource.
     pub(super) resource: u32,
 }
@@ -100,8 +100,8 @@ pub(super) struct Scope {
 #[derive(Debug)]
 pub(super) struct Outline<'a> {
     pub(super) body: &'a [u8],
-    pub(super) request: Own,
-    pub(super) resources: Vec<Own>,
+    pub(super) request: OwnFields,
+    pub(super) resources: Vec<OwnFields>,
     pub(super) scopes: Vec<Scope>,
     pub(super) items: Vec<Item>,
 }
@@ -109,7 +109,7 @@ pub(super) struct Outline<'a> {
 impl<'a> Outline<'a> {
     pub(super) fn read(body: &'a [u8]) -> Result<Self, WireError> {
         let (mut resources, mut scopes, mut items) = (Vec::new(), Vec::<Scope>::new(), Vec::<Item>::new());
-        let request = read(Reader::body(body, REQUEST)?, REQUEST, (RESOURCES, RESOURCE), |message, _| {
+        let request = read(WireReader::body(body, REQUEST)?, REQUEST, (RESOURCES, RESOURCE), |message, _| {
             let scopes_before = scopes.len();
             let resource = resources.len() as u32;
             let own = read(message, RESOURCE, (INNER, SCOPE), |message, _| {
@@ -148,8 +148,8 @@ impl<'a> Outline<'a> {
     /// The trace id of an item, if it is a span and has one. Of two, which no encoder writes, the first, and nothing behind it
     /// is looked at: the id comes first on the wire, and a span is long.
     pub(super) fn trace_id_of(&self, item: u32) -> Result<Option<&'a [u8]>, WireError> {
-        let Part { start, end } = self.items[item as usize].field;
-        let Some(mut field) = Reader::range(self.body, start, end) else { return Ok(None) };
+        let ByteRange { start, end } = self.items[item as usize].field;
+        let Some(mut field) = WireReader::range(self.body, start, end) else { return Ok(None) };
         field.tag(ITEM)?;
         let (mut span, _) = field.message(span::PATH)?;
         while !span.is_empty() {
@@ -170,7 +170,7 @@ impl<'a> Outline<'a> {
 /// The first fault in the messages around the items. The items themselves are not looked into.
 pub fn count_items(body: &[u8]) -> Result<u32, WireError> {
     let mut items = 0;
-    read(Reader::body(body, REQUEST)?, REQUEST, (RESOURCES, RESOURCE), |resource, _| {
+    read(WireReader::body(body, REQUEST)?, REQUEST, (RESOURCES, RESOURCE), |resource, _| {
         read(resource, RESOURCE, (INNER, SCOPE), |scope, _| {
             read(scope, SCOPE, (INNER, ITEM), |_, _| {
                 items += 1;
@@ -181,14 +181,4 @@ pub fn count_items(body: &[u8]) -> Result<u32, WireError> {
         .map(drop)
     })?;
     Ok(items)
-}
-
-/// Checks that `body` is well-formed from field to field, so that it can be joined with others: for metrics and logs,
-/// whose insides are not ours to judge. An empty body is an empty request.
-///
-/// # Errors
-///
-/// The first fault in the outermost message.
-pub fn check_frame(body: &[u8]) -> Result<(), WireError> {
-    Reader::body(body, REQUEST)?.check(REQUEST, &[Field { number: 1, wire_type: LEN, path: RESOURCE }])
 }

@@ -1,10 +1,10 @@
 //! Reads protobuf's wire format, one element at a time.
 //!
-//! A [`Reader`] holds the body *up to the end of the message it reads*, so one comparison checks both the message's end
+//! A [`WireReader`] holds the body *up to the end of the message it reads*, so one comparison checks both the message's end
 //! and the slice's, and its position is at the same time the offset in the body that errors name. It stays in registers:
 //! whatever is rare is a function of its own that takes and returns plain values.
 
-use super::schema::{END_GROUP, FIXED32, FIXED64, Field, LEN, START_GROUP, VARINT};
+use super::schema::{END_GROUP, FIXED32, FIXED64, KnownField, LEN, START_GROUP, VARINT};
 use super::visit::Container;
 use super::wire::{GROUP_DEPTH, WireError, WireFault};
 
@@ -13,7 +13,7 @@ const MAX_FIELD_NUMBER: u64 = (1 << 29) - 1;
 
 /// Reads the fields of one message.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reader<'a> {
+pub(super) struct WireReader<'a> {
     /// The body, cut off where the message ends.
     bytes: &'a [u8],
     position: usize,
@@ -25,7 +25,7 @@ fn fail(path: &'static str, offset: usize, fault: WireFault) -> WireError {
     WireError::new(path, offset, fault)
 }
 
-impl<'a> Reader<'a> {
+impl<'a> WireReader<'a> {
     /// Reads the whole body; refuses one whose offsets do not fit in 32 bits.
     pub(super) fn body(body: &'a [u8], path: &'static str) -> Result<Self, WireError> {
         if u32::try_from(body.len()).is_err() {
@@ -46,7 +46,7 @@ impl<'a> Reader<'a> {
         self.position
     }
 
-    /// [`Reader::position`] as it is kept in places: [`Reader::body`] has checked that offsets fit.
+    /// [`WireReader::position`] as it is kept in places: [`WireReader::body`] has checked that offsets fit.
     #[inline(always)]
     pub(super) fn offset(&self) -> u32 {
         self.position as u32
@@ -69,7 +69,7 @@ impl<'a> Reader<'a> {
         self.position >= self.bytes.len()
     }
 
-    /// Steps over `len` bytes of [`Reader::rest`].
+    /// Steps over `len` bytes of [`WireReader::rest`].
     #[inline(always)]
     pub(super) fn advance(&mut self, len: usize) {
         debug_assert!(len <= self.rest().len());
@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    /// A field's number and wire type as they stand on the wire. Whether the number may be is left to [`Reader::other`],
+    /// A field's number and wire type as they stand on the wire. Whether the number may be is left to [`WireReader::other`],
     /// which sees every tag that no arm of the walk matched.
     #[inline(always)]
     pub(super) fn tag(&mut self, path: &'static str) -> Result<u32, WireError> {
@@ -130,11 +130,11 @@ impl<'a> Reader<'a> {
 
     /// A message in a length-delimited field: where it stands, and what reads it.
     #[inline(always)]
-    pub(super) fn message(&mut self, path: &'static str) -> Result<(Reader<'a>, Container), WireError> {
+    pub(super) fn message(&mut self, path: &'static str) -> Result<(WireReader<'a>, Container), WireError> {
         let length_at = self.offset();
         let len = self.bytes(path)?.len();
         let start = self.position - len;
-        let inner = Reader { bytes: &self.bytes[..self.position], position: start };
+        let inner = WireReader { bytes: &self.bytes[..self.position], position: start };
         Ok((inner, Container { length_at, start: start as u32, end: self.offset() }))
     }
 
@@ -159,13 +159,19 @@ impl<'a> Reader<'a> {
     /// Steps over the field whose tag `tag` was read at `at` and which the walk has no interest in. One of `known` must
     /// have its own wire type; any other only has to be well-formed.
     #[inline(always)]
-    pub(super) fn other(&mut self, tag: u32, at: usize, path: &'static str, known: &[Field]) -> Result<(), WireError> {
+    pub(super) fn other(
+        &mut self,
+        tag: u32,
+        at: usize,
+        path: &'static str,
+        known: &[KnownField],
+    ) -> Result<(), WireError> {
         *self = skip(*self, tag, at, path, known)?;
         Ok(())
     }
 
     /// Reads a message that has nothing to show to its end.
-    pub(super) fn check(mut self, path: &'static str, known: &[Field]) -> Result<(), WireError> {
+    pub(super) fn check(mut self, path: &'static str, known: &[KnownField]) -> Result<(), WireError> {
         while !self.is_empty() {
             let at = self.position;
             let tag = self.tag(path)?;
@@ -177,7 +183,7 @@ impl<'a> Reader<'a> {
 
 /// The fields of a message as they stand, tag included, whatever they are. For where there is time.
 pub(super) fn fields<'a>(
-    mut reader: Reader<'a>,
+    mut reader: WireReader<'a>,
     path: &'static str,
 ) -> impl Iterator<Item = Result<(u32, &'a [u8]), WireError>> + Clone {
     std::iter::from_fn(move || {
@@ -217,12 +223,12 @@ fn long_varint(bytes: &[u8], start: usize, path: &'static str) -> Result<(u64, u
 #[cold]
 #[inline(never)]
 fn skip<'a>(
-    mut reader: Reader<'a>,
+    mut reader: WireReader<'a>,
     tag: u32,
     at: usize,
     path: &'static str,
-    known: &[Field],
-) -> Result<Reader<'a>, WireError> {
+    known: &[KnownField],
+) -> Result<WireReader<'a>, WireError> {
     let (number, found) = split_tag(tag, at, path)?;
     let path = match known.iter().find(|field| field.number == number) {
         Some(field) if field.wire_type != found => {
@@ -248,7 +254,7 @@ pub(super) fn split_tag(tag: u32, at: usize, path: &'static str) -> Result<(u32,
 }
 
 fn skip_content(
-    reader: &mut Reader<'_>,
+    reader: &mut WireReader<'_>,
     number: u32,
     wire_type: u8,
     at: usize,
@@ -268,7 +274,7 @@ fn skip_content(
 }
 
 fn skip_group(
-    reader: &mut Reader<'_>,
+    reader: &mut WireReader<'_>,
     group: u32,
     group_at: usize,
     path: &'static str,
@@ -289,18 +295,18 @@ fn skip_group(
 mod tests {
     use super::*;
 
-    fn read(bytes: &[u8]) -> Reader<'_> {
-        Reader::body(bytes, "m").expect("small")
+    fn read(bytes: &[u8]) -> WireReader<'_> {
+        WireReader::body(bytes, "m").expect("small")
     }
 
     fn refused<T: std::fmt::Debug>(result: Result<T, WireError>) -> (usize, WireFault) {
         let error = result.expect_err("malformed");
-        assert_eq!(error.field(), "m");
-        (error.offset(), error.fault())
+        assert_eq!(error.field, "m");
+        (error.offset, error.fault)
     }
 
     fn check(bytes: &[u8]) -> Result<(), WireError> {
-        read(bytes).check("m", &[Field { number: 1, wire_type: LEN, path: "m" }])
+        read(bytes).check("m", &[KnownField { number: 1, wire_type: LEN, path: "m" }])
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub(super) const END_GROUP: u8 = 4;
 pub(super) const FIXED32: u8 = 5;
 
 /// One known field of a message.
-pub(super) struct Field {
+pub(super) struct KnownField {
     pub(super) number: u32,
     pub(super) wire_type: u8,
     pub(super) path: &'static str,
@@ -28,7 +28,7 @@ macro_rules! message {
     ($message:ident at $path:literal { $($field:ident = $number:literal : $wire:ident,)* }) => {
         pub(crate) mod $message {
             pub(crate) const PATH: &str = $path;
-            pub(in crate::otlp) const FIELDS: &[super::Field] = &[$(super::Field {
+            pub(in crate::otlp) const FIELDS: &[super::KnownField] = &[$(super::KnownField {
                 number: $field::TAG >> 3,
                 wire_type: ($field::TAG & 7) as u8,
                 path: $field::PATH,
@@ -121,7 +121,7 @@ pub(super) mod key_value {
     pub(in crate::otlp) const VALUE: u32 = tag(2, LEN);
 }
 
-/// The fields of an `AnyValue`. Field 8, an index into a table that only profiles have, counts as no value.
+/// The fields of an `AnyValue`. KnownField 8, an index into a table that only profiles have, counts as no value.
 pub(super) mod any_value {
     use super::{FIXED64, LEN, VARINT, tag};
 

@@ -1,7 +1,7 @@
 //! The walk inside a span: where nearly all the bytes are, and so nearly all the time.
 
 use super::attribute::{self, Attribute, USUAL_KEY_AT, Usual};
-use super::reader::Reader;
+use super::reader::WireReader;
 use super::schema::{EVENT_ATTRIBUTES, LINK_ATTRIBUTES, SPAN_ATTRIBUTES, event, link, span, status};
 use super::visit::{AttributePlace, SpanHead, SpanPlace, Visitor};
 use super::walk::Walk;
@@ -10,7 +10,7 @@ use super::wire::WireError;
 /// Walks the span in `reader`, which stands at `place`.
 pub(super) fn walk<'a, V: Visitor<'a>>(
     walk: &mut Walk<'_, 'a, V>,
-    mut reader: Reader<'a>,
+    mut reader: WireReader<'a>,
     place: SpanPlace,
 ) -> Result<(), WireError> {
     let mut head = SpanHead {
@@ -82,7 +82,7 @@ pub(super) fn walk<'a, V: Visitor<'a>>(
 /// Reads what nearly all spans begin with, in the order in which all encoders write it, without asking for each field which
 /// one it is. Stops at the first that looks otherwise: it is the turn of the one who asks.
 #[inline(always)]
-fn usual_head<'a>(reader: &mut Reader<'a>, head: &mut SpanHead<'a>) {
+fn usual_head<'a>(reader: &mut WireReader<'a>, head: &mut SpanHead<'a>) {
     const TRACE_ID: [u8; 2] = [span::trace_id::TAG as u8, 16];
     const SPAN_ID: [u8; 2] = [span::span_id::TAG as u8, 8];
     const PARENT: [u8; 2] = [span::parent_span_id::TAG as u8, 8];
@@ -123,7 +123,7 @@ fn usual_head<'a>(reader: &mut Reader<'a>, head: &mut SpanHead<'a>) {
 }
 
 #[inline(never)]
-fn events<'a, V: Visitor<'a>>(visitor: &mut V, mut reader: Reader<'a>) -> Result<(), WireError> {
+fn events<'a, V: Visitor<'a>>(visitor: &mut V, mut reader: WireReader<'a>) -> Result<(), WireError> {
     while !reader.is_empty() {
         let at = reader.position();
         match reader.tag(event::PATH)? {
@@ -141,7 +141,7 @@ fn events<'a, V: Visitor<'a>>(visitor: &mut V, mut reader: Reader<'a>) -> Result
 }
 
 #[inline(never)]
-fn links(mut reader: Reader<'_>) -> Result<(), WireError> {
+fn links(mut reader: WireReader<'_>) -> Result<(), WireError> {
     while !reader.is_empty() {
         let at = reader.position();
         match reader.tag(link::PATH)? {
@@ -157,7 +157,7 @@ fn links(mut reader: Reader<'_>) -> Result<(), WireError> {
 
 /// Several `status` fields are merged, as every decoder does it: what the later does not set stays.
 #[inline(always)]
-fn read_status<'a>(mut reader: Reader<'a>, head: &mut SpanHead<'a>) -> Result<(), WireError> {
+fn read_status<'a>(mut reader: WireReader<'a>, head: &mut SpanHead<'a>) -> Result<(), WireError> {
     while !reader.is_empty() {
         let at = reader.position();
         match reader.tag(status::PATH)? {

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::outline::{INNER, Outline, Own, RESOURCES};
+use super::outline::{INNER, Outline, OwnFields, RESOURCES};
 use super::wire::WireError;
 use super::write::{self, field_len};
 
@@ -229,7 +229,8 @@ impl Outline<'_> {
         // Exactly: a megabyte that grows is copied over and over, and keeps what it did not need.
         let len = self.request.len + resources().map(|(_, _, len)| field_len(len)).sum::<usize>();
         let mut body = Vec::with_capacity(len);
-        let copy = |body: &mut Vec<u8>, own: &Own| own.parts.iter().for_each(|part| body.extend(part.of(self.body)));
+        let copy =
+            |body: &mut Vec<u8>, own: &OwnFields| own.parts.iter().for_each(|part| body.extend(part.of(self.body)));
         copy(&mut body, &self.request);
         for (resource, of_resource, len) in resources() {
             write::field(&mut body, RESOURCES, len);

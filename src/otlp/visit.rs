@@ -1,7 +1,5 @@
 //! What the walk shows to whoever wants meaning.
 
-use std::ops::Range;
-
 use super::Value;
 
 /// Where a length-delimited message stands in the body. Offsets count bytes from the start of the request body.
@@ -35,18 +33,11 @@ pub struct AttributePlace {
     pub end: u32,
 }
 
-impl AttributePlace {
-    /// The bytes of the field as a range of the body.
-    pub fn range(self) -> Range<usize> {
-        self.start as usize..self.end as usize
-    }
-}
-
 /// What an attribute key means to a visitor, in a form of its own: the walk remembers it and does not read it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Meaning(pub u16);
+pub struct KeyMeaning(pub u16);
 
-impl Meaning {
+impl KeyMeaning {
     /// Nothing.
     pub const NONE: Self = Self(0);
 }
@@ -100,13 +91,13 @@ pub trait Visitor<'a> {
     }
     /// What `key` means where it is the key of a span's attribute. Asked when a request has it for the first time, and again
     /// only where keys are too many to be remembered.
-    fn meaning(&mut self, key: &'a [u8]) -> Meaning {
+    fn meaning(&mut self, key: &'a [u8]) -> KeyMeaning {
         let _ = key;
-        Meaning::NONE
+        KeyMeaning::NONE
     }
     /// An attribute of the span that [`Visitor::span`] will show next, with what its key means.
     #[inline(always)]
-    fn known_attribute(&mut self, meaning: Meaning, key: &'a [u8], value: Value<'a>, place: AttributePlace) {
+    fn known_attribute(&mut self, meaning: KeyMeaning, key: &'a [u8], value: Value<'a>, place: AttributePlace) {
         let _ = meaning;
         self.span_attribute(key, value, place);
     }

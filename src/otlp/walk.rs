@@ -5,11 +5,11 @@
 //! walk begins again and from then on looks over all siblings first, from tag to tag.
 
 use super::attribute;
-use super::keys::Keys;
-use super::reader::Reader;
+use super::keys::SpanKeys;
+use super::reader::WireReader;
 use super::schema::{
-    AttributePaths, Field, LEN, RESOURCE_ATTRIBUTES, SCOPE_ATTRIBUTES, entity_ref, resource, resource_spans, scope,
-    scope_spans, span as span_schema, tag,
+    AttributePaths, KnownField, LEN, RESOURCE_ATTRIBUTES, SCOPE_ATTRIBUTES, entity_ref, resource, resource_spans,
+    scope, scope_spans, span as span_schema, tag,
 };
 use super::span;
 use super::visit::{Container, SpanPlace, Visitor};
@@ -42,7 +42,7 @@ pub struct Walked {
 pub fn walk<'a>(body: &'a [u8], visitor: &mut impl Visitor<'a>) -> Result<Walked, WireError> {
     let mut looks_ahead = false;
     loop {
-        let walk = Walk { visitor: &mut *visitor, keys: Keys::new(), spans: 0, looks_ahead };
+        let walk = Walk { visitor: &mut *visitor, keys: SpanKeys::new(), spans: 0, looks_ahead };
         match walk.request(body) {
             Ok(spans) => return Ok(Walked { spans }),
             Err(Stop::Malformed(error)) => return Err(error),
@@ -69,7 +69,7 @@ impl From<WireError> for Stop {
 /// One walk under way.
 pub(super) struct Walk<'v, 'a, V> {
     pub(super) visitor: &'v mut V,
-    pub(super) keys: Keys<'a>,
+    pub(super) keys: SpanKeys<'a>,
     spans: u32,
     /// Siblings are looked over before the first of them is shown.
     looks_ahead: bool,
@@ -78,7 +78,7 @@ pub(super) struct Walk<'v, 'a, V> {
 impl<'a, V: Visitor<'a>> Walk<'_, 'a, V> {
     /// The number of spans.
     fn request(mut self, body: &'a [u8]) -> Result<u32, Stop> {
-        let mut reader = Reader::body(body, REQUEST)?;
+        let mut reader = WireReader::body(body, REQUEST)?;
         while !reader.is_empty() {
             let at = reader.position();
             let tag = reader.tag(REQUEST)?;
@@ -86,13 +86,18 @@ impl<'a, V: Visitor<'a>> Walk<'_, 'a, V> {
                 let (message, place) = reader.message(resource_spans::PATH)?;
                 self.resource_spans(message, place)?;
             } else {
-                reader.other(tag, at, REQUEST, &[Field { number: 1, wire_type: LEN, path: resource_spans::PATH }])?;
+                reader.other(
+                    tag,
+                    at,
+                    REQUEST,
+                    &[KnownField { number: 1, wire_type: LEN, path: resource_spans::PATH }],
+                )?;
             }
         }
         Ok(self.spans)
     }
 
-    fn resource_spans(&mut self, mut reader: Reader<'a>, place: Container) -> Result<(), Stop> {
+    fn resource_spans(&mut self, mut reader: WireReader<'a>, place: Container) -> Result<(), Stop> {
         self.visitor.resource();
         let mut outer_shown = false;
         while !reader.is_empty() {
@@ -122,7 +127,12 @@ impl<'a, V: Visitor<'a>> Walk<'_, 'a, V> {
         Ok(())
     }
 
-    fn scope_spans(&mut self, mut reader: Reader<'a>, resource_spans: Container, place: Container) -> Result<(), Stop> {
+    fn scope_spans(
+        &mut self,
+        mut reader: WireReader<'a>,
+        resource_spans: Container,
+        place: Container,
+    ) -> Result<(), Stop> {
         self.visitor.scope();
         let mut outer_shown = false;
         while !reader.is_empty() {
@@ -154,7 +164,7 @@ impl<'a, V: Visitor<'a>> Walk<'_, 'a, V> {
         Ok(())
     }
 
-    fn resource(&mut self, mut reader: Reader<'a>) -> Result<(), WireError> {
+    fn resource(&mut self, mut reader: WireReader<'a>) -> Result<(), WireError> {
         while !reader.is_empty() {
             let at = reader.position();
             match reader.tag(resource::PATH)? {
@@ -173,7 +183,7 @@ impl<'a, V: Visitor<'a>> Walk<'_, 'a, V> {
         Ok(())
     }
 
-    fn scope(&mut self, mut reader: Reader<'a>) -> Result<(), WireError> {
+    fn scope(&mut self, mut reader: WireReader<'a>) -> Result<(), WireError> {
         while !reader.is_empty() {
             let at = reader.position();
             match reader.tag(scope::PATH)? {
@@ -191,14 +201,14 @@ impl<'a, V: Visitor<'a>> Walk<'_, 'a, V> {
 
 /// The attributes of resources and scopes are few: they share one copy of the code.
 #[inline(never)]
-fn read<'a>(reader: Reader<'a>, paths: &'static AttributePaths) -> Result<attribute::Attribute<'a>, WireError> {
+fn read<'a>(reader: WireReader<'a>, paths: &'static AttributePaths) -> Result<attribute::Attribute<'a>, WireError> {
     attribute::read(reader, paths)
 }
 
 /// Two kinds of sibling messages of which the outer must be shown before the inner.
 struct Siblings {
     path: &'static str,
-    fields: &'static [Field],
+    fields: &'static [KnownField],
     outer: (u32, &'static str),
     inner: (u32, &'static str),
 }
@@ -220,9 +230,9 @@ const SCOPE_AND_SPANS: Siblings = Siblings {
 /// Shows the outer messages among the fields that `reader` has still before it, and steps over the rest.
 #[cold]
 fn look_ahead<'a>(
-    mut reader: Reader<'a>,
+    mut reader: WireReader<'a>,
     siblings: &Siblings,
-    mut show: impl FnMut(Reader<'a>) -> Result<(), WireError>,
+    mut show: impl FnMut(WireReader<'a>) -> Result<(), WireError>,
 ) -> Result<(), WireError> {
     while !reader.is_empty() {
         let at = reader.position();

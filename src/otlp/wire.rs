@@ -10,9 +10,13 @@ pub(super) const GROUP_DEPTH: u32 = 64;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} at byte {offset}: {fault}")]
 pub struct WireError {
-    field: &'static str,
-    offset: usize,
-    fault: WireFault,
+    /// Dotted path of the field.
+    pub(super) field: &'static str,
+    /// Bytes from the start of the request body to where the fault begins: the first byte of the number or of the length
+    /// that is cut off or too large; else the tag of the field that may not be as it is.
+    pub(super) offset: usize,
+    /// What is wrong.
+    pub(super) fault: WireFault,
 }
 
 impl WireError {
@@ -20,22 +24,6 @@ impl WireError {
     /// into the request body.
     pub fn new(field: &'static str, offset: usize, fault: WireFault) -> Self {
         Self { field, offset, fault }
-    }
-
-    /// Dotted path of the field.
-    pub fn field(&self) -> &'static str {
-        self.field
-    }
-
-    /// Bytes from the start of the request body to where the fault begins: the first byte of the number or of the length
-    /// that is cut off or too large; else the tag of the field that may not be as it is.
-    pub fn offset(&self) -> usize {
-        self.offset
-    }
-
-    /// What is wrong.
-    pub fn fault(&self) -> WireFault {
-        self.fault
     }
 }
 

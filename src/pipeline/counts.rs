@@ -3,7 +3,7 @@
 use metrics::Counter;
 
 use super::unclassified::{NameSet, Unclassified};
-use crate::chain::Source;
+use crate::chain::ChainSource;
 use crate::telemetry::{
     AMBIGUOUS_TRACES, INVALID_CHAIN_VALUES, ODD_SPANS, RESOLVED_SPANS, STATUS_CONFLICTS, Telemetry, UNCLASSIFIED_SPANS,
 };
@@ -43,7 +43,7 @@ impl Odd {
 /// What one request adds to the counters. Plain numbers; dropped when the request is refused.
 #[derive(Debug, Default)]
 pub(super) struct RequestCounts {
-    pub(super) resolved: [u32; Source::ALL.len()],
+    pub(super) resolved: [u32; ChainSource::ALL.len()],
     pub(super) invalid_chain_values: u32,
     pub(super) status_conflicts: u32,
     pub(super) odd: [u32; Odd::ALL.len()],
@@ -60,7 +60,7 @@ impl RequestCounts {
 
 /// The counters that accepted requests are added to; their handles are made once.
 pub(super) struct PipelineCounters {
-    resolved: [Counter; Source::ALL.len()],
+    resolved: [Counter; ChainSource::ALL.len()],
     invalid_chain_values: Counter,
     ambiguous_traces: Counter,
     status_conflicts: Counter,
@@ -71,7 +71,7 @@ pub(super) struct PipelineCounters {
 impl PipelineCounters {
     pub(super) fn new(telemetry: &Telemetry) -> Self {
         Self {
-            resolved: Source::ALL.map(|source| telemetry.counter(RESOLVED_SPANS, &[("source", source.label())])),
+            resolved: ChainSource::ALL.map(|source| telemetry.counter(RESOLVED_SPANS, &[("source", source.label())])),
             invalid_chain_values: telemetry.counter(INVALID_CHAIN_VALUES, &[]),
             ambiguous_traces: telemetry.counter(AMBIGUOUS_TRACES, &[]),
             status_conflicts: telemetry.counter(STATUS_CONFLICTS, &[]),

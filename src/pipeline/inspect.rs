@@ -14,9 +14,9 @@ use super::resource::Resource;
 use super::rules::{Measuring, Rules, Tagging};
 use super::scratch::RequestScratch;
 use super::texts;
-use crate::chain::{ChainId, Found, OwnTag, Resolved, Spelling, TAG_KEY, TagPlan, valid_trace_id};
+use crate::chain::{ChainCandidate, ChainId, OwnTag, Resolved, Spelling, TAG_KEY, TagPlan, valid_trace_id};
 use crate::gateway::{FactKey, Facts, Hints, Operation, has_bad_figure, measure, operation};
-use crate::otlp::{AttributePlace, Meaning, SpanHead, Value, Visitor};
+use crate::otlp::{AttributePlace, KeyMeaning, SpanHead, Value, Visitor};
 use crate::red::{Call, Observation, ObservedState, Reading, SpanKind, StatusCode, Subject};
 
 /// Visits a request and fills a [`RequestScratch`].
@@ -26,9 +26,9 @@ pub(super) struct Inspector<'p, 'a> {
     measuring: Option<&'p Measuring>,
     scratch: &'p mut RequestScratch,
     notes: NoteBudget<'p>,
-    resource: Found,
-    scope: Found,
-    span: Found,
+    resource: ChainCandidate,
+    scope: ChainCandidate,
+    span: ChainCandidate,
     own: OwnTag,
     facts: Facts<'a>,
     /// The resource, as far as it is measured by.
@@ -44,9 +44,9 @@ impl<'p, 'a> Inspector<'p, 'a> {
             measuring,
             scratch,
             notes,
-            resource: Found::NOTHING,
-            scope: Found::NOTHING,
-            span: Found::NOTHING,
+            resource: ChainCandidate::NOTHING,
+            scope: ChainCandidate::NOTHING,
+            span: ChainCandidate::NOTHING,
             own: OwnTag::default(),
             facts: Facts::new(),
             measured_resource: Resource::new(measuring.map_or(0, |measuring| measuring.dimensions.len())),
@@ -184,7 +184,7 @@ impl<'a> Visitor<'a> for Inspector<'_, 'a> {
     }
 
     fn resource(&mut self) {
-        self.resource = Found::NOTHING;
+        self.resource = ChainCandidate::NOTHING;
         self.measured_resource.clear();
     }
 
@@ -198,7 +198,7 @@ impl<'a> Visitor<'a> for Inspector<'_, 'a> {
     }
 
     fn scope(&mut self) {
-        self.scope = Found::NOTHING;
+        self.scope = ChainCandidate::NOTHING;
     }
 
     fn scope_attribute(&mut self, key: &'a [u8], value: Value<'a>) {
@@ -207,14 +207,14 @@ impl<'a> Visitor<'a> for Inspector<'_, 'a> {
         }
     }
 
-    fn meaning(&mut self, key: &'a [u8]) -> Meaning {
+    fn meaning(&mut self, key: &'a [u8]) -> KeyMeaning {
         let rank = self.tagging.and_then(|tagging| tagging.keys.rank(key));
         meaning::of(FactKey::of(key), rank, self.tagging.is_some() && key == TAG_KEY)
     }
 
     #[inline(always)]
-    fn known_attribute(&mut self, meaning: Meaning, _: &'a [u8], value: Value<'a>, place: AttributePlace) {
-        if meaning == Meaning::NONE {
+    fn known_attribute(&mut self, meaning: KeyMeaning, _: &'a [u8], value: Value<'a>, place: AttributePlace) {
+        if meaning == KeyMeaning::NONE {
             return;
         }
         if let Some(key) = meaning::fact(meaning) {
@@ -230,7 +230,7 @@ impl<'a> Visitor<'a> for Inspector<'_, 'a> {
             self.span.offer_chain(rank, spelling.chain);
         }
         if meaning::is_tag(meaning) {
-            self.own.attribute_read(spelling, place);
+            self.own.attribute(spelling, place);
         }
     }
 
@@ -242,7 +242,7 @@ impl<'a> Visitor<'a> for Inspector<'_, 'a> {
     fn span(&mut self, head: &SpanHead<'a>) {
         if !self.notes.has(self.scratch.notes()) {
             // The request will be refused; what is left of it is only validated.
-            (self.span, self.own) = (Found::NOTHING, OwnTag::default());
+            (self.span, self.own) = (ChainCandidate::NOTHING, OwnTag::default());
             self.facts.clear();
             return;
         }
@@ -281,7 +281,7 @@ impl<'a> Visitor<'a> for Inspector<'_, 'a> {
             }
         }
 
-        self.span = Found::NOTHING;
+        self.span = ChainCandidate::NOTHING;
         self.own.clear();
         self.facts.clear();
     }
@@ -294,7 +294,7 @@ fn duration(head: &SpanHead<'_>) -> u64 {
 
 /// Takes a value under a chain key; one that is no chain id is counted.
 #[inline]
-fn offer(found: &mut Found, rank: u8, value: Value<'_>, counts: &mut RequestCounts) {
+fn offer(found: &mut ChainCandidate, rank: u8, value: Value<'_>, counts: &mut RequestCounts) {
     let before = found.invalid();
     found.offer(rank, value);
     counts.invalid_chain_values += found.invalid() - before;

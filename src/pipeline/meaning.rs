@@ -2,7 +2,7 @@
 //! is, its rank among the keys of chains, and whether it is the key of our own tag.
 
 use crate::gateway::FactKey;
-use crate::otlp::Meaning;
+use crate::otlp::KeyMeaning;
 
 /// Bits 0 to 7: the number of the fact plus one; 0 is none.
 const FACT: u16 = 0xff;
@@ -12,27 +12,27 @@ const RANK: u16 = 0x7f;
 const TAG: u16 = 1 << 15;
 
 /// The meaning of a key.
-pub(super) fn of(fact: Option<FactKey>, rank: Option<u8>, is_tag: bool) -> Meaning {
+pub(super) fn of(fact: Option<FactKey>, rank: Option<u8>, is_tag: bool) -> KeyMeaning {
     let fact = fact.map_or(0, |fact| u16::from(fact.number()) + 1);
     let rank = rank.map_or(0, |rank| (u16::from(rank) + 1) & RANK);
-    Meaning(fact | rank << RANK_SHIFT | if is_tag { TAG } else { 0 })
+    KeyMeaning(fact | rank << RANK_SHIFT | if is_tag { TAG } else { 0 })
 }
 
 /// Which fact the key is.
 #[inline(always)]
-pub(super) fn fact(meaning: Meaning) -> Option<FactKey> {
+pub(super) fn fact(meaning: KeyMeaning) -> Option<FactKey> {
     ((meaning.0 & FACT) as u8).checked_sub(1).and_then(FactKey::numbered)
 }
 
 /// The rank of the key among the keys of chains.
 #[inline(always)]
-pub(super) fn rank(meaning: Meaning) -> Option<u8> {
+pub(super) fn rank(meaning: KeyMeaning) -> Option<u8> {
     ((meaning.0 >> RANK_SHIFT & RANK) as u8).checked_sub(1)
 }
 
 /// Whether the key is that of our tag.
 #[inline(always)]
-pub(super) fn is_tag(meaning: Meaning) -> bool {
+pub(super) fn is_tag(meaning: KeyMeaning) -> bool {
     meaning.0 & TAG != 0
 }
 
@@ -53,6 +53,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(of(None, None, false), Meaning::NONE);
+        assert_eq!(of(None, None, false), KeyMeaning::NONE);
     }
 }

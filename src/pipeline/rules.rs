@@ -1,7 +1,7 @@
 //! What the configuration wants done with every span.
 
 use super::unclassified::Unclassified;
-use crate::chain::Keys;
+use crate::chain::ChainKeys;
 use crate::config::{Chain, Gateway};
 use crate::gateway::{Names, Operation};
 
@@ -21,7 +21,7 @@ pub(super) struct Rules {
 /// `processors.chain`.
 #[derive(Debug)]
 pub(super) struct Tagging {
-    pub(super) keys: Keys,
+    pub(super) keys: ChainKeys,
     pub(super) datadog_hints: bool,
 }
 
@@ -42,7 +42,8 @@ impl Rules {
             names.iter().filter_map(move |name| operation.map(|operation| (operation, name)))
         });
         Self {
-            tagging: chain.map(|chain| Tagging { keys: Keys::new(&chain.keys), datadog_hints: chain.datadog_hints }),
+            tagging: chain
+                .map(|chain| Tagging { keys: ChainKeys::new(&chain.keys), datadog_hints: chain.datadog_hints }),
             measuring: gateway.map(|gateway| Measuring {
                 dimensions: gateway.dimensions.clone(),
                 span_metrics: gateway.span_metrics,

@@ -54,7 +54,7 @@ impl RequestScratch {
             + self.stage.dims.len()
             + self.stage.calls.len()
             + self.plans.len()
-            + self.traces.len()
+            + self.traces.count()
     }
 
     /// Bytes that settling the plans will take.
@@ -78,7 +78,7 @@ impl RequestScratch {
         self.stage.observations.len() * size_of::<Observation>()
             + self.stage.readings.len() * size_of::<Reading>()
             + self.stage.calls.len() * size_of::<Call>()
-            + self.traces.len() * size_of::<(u128, u64)>()
+            + self.traces.count() * size_of::<(u128, u64)>()
     }
 }
 

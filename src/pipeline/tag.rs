@@ -2,7 +2,7 @@
 
 use super::plan::{SpanChain, SpanPlan, TagEdit};
 use super::scratch::RequestScratch;
-use crate::chain::{ChainId, Lookup, Source, Traces};
+use crate::chain::{ChainId, ChainSource, Lookup, Traces};
 use crate::otlp::EditError;
 
 /// The attribute that chainspan writes.
@@ -35,7 +35,7 @@ fn inherit(
         Lookup::Chain(chain) => Some(chain),
         Lookup::Unknown | Lookup::Ambiguous => None,
     };
-    let source = if chain.is_some() { Source::Trace } else { Source::None };
+    let source = if chain.is_some() { ChainSource::Trace } else { ChainSource::None };
     scratch.counts.resolved[source.index()] += 1;
     if let Some(observation) = plan.observation {
         scratch.stage.observations[observation as usize].chain = chain;
@@ -68,7 +68,7 @@ fn edit(scratch: &mut RequestScratch, body: &[u8], plan: &SpanPlan, chain: Optio
     if appended.is_none() && plan.hints.is_empty() {
         return Ok(());
     }
-    span.append_all(|span| {
+    span.append(|span| {
         if let Some(canonical) = &appended {
             span.str(TAG, canonical.as_str());
         }

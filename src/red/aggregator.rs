@@ -20,7 +20,7 @@ use super::cell::Cell;
 use super::chain_health::{Cause, ChainHealth, Happened, Signs, Thresholds, Tracker};
 use super::gauge::{Gauge, GaugeKey};
 use super::key::{CellKey, OVERFLOW_DIMS, SeriesKey};
-use super::labels::{Attributes, ChainLabel, class};
+use super::labels::{Attributes, ChainLabel};
 use super::latest::LatestByWindow;
 use super::ledger::{CountedAt, Ledger, families};
 use super::registry::Registry;
@@ -28,7 +28,7 @@ use super::shard::{Counted, WindowTable};
 use super::snapshot::{Series, SeriesValue, Snapshot};
 use super::stage::Dims;
 use super::window::{self, OpenWindows, Window};
-use crate::gateway::{Operation, OutcomeClass};
+use crate::gateway::{Operation, OutcomeClass, QuorumClass};
 
 /// Windows that wait to be handed out, at most.
 const MOST_WAITING: usize = 32;
@@ -213,7 +213,7 @@ impl Aggregator {
                         outcome,
                         aggregation: attributes.operation == Some(Operation::BlsAggregation),
                         of_quorum: outcome == OutcomeClass::Failure
-                            && attributes.reason.is_some_and(|reason| class(reason) == "quorum"),
+                            && attributes.reason.is_some_and(|reason| reason.quorum_class() == QuorumClass::Quorum),
                         count: cell.duration.histogram.count(),
                         newest_end: cell.newest_end,
                     });

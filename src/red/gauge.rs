@@ -9,7 +9,7 @@ use super::key::{OTHER_CHAIN, OVERFLOW_DIMS, UNKNOWN_CHAIN};
 use super::labels::{Attributes, ChainLabel, Subject};
 use super::stage::{Dims, ObservedState, Reading};
 use crate::chain::ChainId;
-use crate::gateway::BreakerState;
+use crate::gateway::GatewayBreaker;
 
 /// How many subjects a chain may have of one metric; the others share one. No gateway has that many signers, and whoever
 /// invents more must not use up the places of other chains.
@@ -69,9 +69,9 @@ impl Gauge {
 pub(super) fn value(state: ObservedState) -> (Metric, i64) {
     match state {
         ObservedState::NonceGap(gap) => (Metric::TxNonceGap, gap),
-        ObservedState::Breaker(BreakerState::Closed) => (Metric::BreakerState, 0),
-        ObservedState::Breaker(BreakerState::HalfOpen) => (Metric::BreakerState, 1),
-        ObservedState::Breaker(BreakerState::Open) => (Metric::BreakerState, 2),
+        ObservedState::Breaker(GatewayBreaker::Closed) => (Metric::BreakerState, 0),
+        ObservedState::Breaker(GatewayBreaker::HalfOpen) => (Metric::BreakerState, 1),
+        ObservedState::Breaker(GatewayBreaker::Open) => (Metric::BreakerState, 2),
     }
 }
 

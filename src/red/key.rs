@@ -2,7 +2,7 @@
 
 use super::catalogue::{Metric, MetricAttribute};
 use super::labels::ResultLabel;
-use crate::gateway::{Detail, Measured, Operation, OutcomeClass, Reason, WebhookStatus};
+use crate::gateway::{Detail, FailureReason, Measured, Operation, OutcomeClass, WebhookStatus};
 
 /// Dimensions beyond the limit, together. Also the largest id there is room for.
 pub(super) const OVERFLOW_DIMS: u32 = 0xff_ffff;
@@ -181,14 +181,14 @@ fn mask(metric: Metric) -> u64 {
 
 /// Dense and different for each reason: a family in the upper bits, its member in the lower.
 #[inline]
-fn reason_code(reason: Option<Reason>) -> u64 {
+fn reason_code(reason: Option<FailureReason>) -> u64 {
     match reason {
         None => 0,
-        Some(Reason::Timeout) => 1,
-        Some(Reason::Other) => 2,
-        Some(Reason::Webhook(status)) => 0x10 + status as u64,
-        Some(Reason::Quorum(reason)) => 0x40 + reason as u64,
-        Some(Reason::Tx(reason)) => 0x80 + reason as u64,
+        Some(FailureReason::Timeout) => 1,
+        Some(FailureReason::Other) => 2,
+        Some(FailureReason::Webhook(status)) => 0x10 + status as u64,
+        Some(FailureReason::Quorum(reason)) => 0x40 + reason as u64,
+        Some(FailureReason::Tx(reason)) => 0x80 + reason as u64,
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::catalogue::MetricAttribute;
 use crate::chain::ChainId;
-use crate::gateway::{Operation, OutcomeClass, Reason, WebhookStatus};
+use crate::gateway::{FailureReason, Operation, OutcomeClass, WebhookStatus};
 
 /// The value of `chain_id` on a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -77,7 +77,7 @@ pub struct Attributes {
     /// How it ended.
     pub outcome: Option<OutcomeClass>,
     /// Why it failed.
-    pub reason: Option<Reason>,
+    pub reason: Option<FailureReason>,
     /// How a webhook was answered.
     pub webhook: Option<WebhookStatus>,
     /// What became of a part of it.
@@ -120,28 +120,12 @@ impl Attributes {
             | MetricAttribute::Target
             | MetricAttribute::ServiceInstanceId => None,
             MetricAttribute::Operation => self.operation.map(Operation::label),
-            MetricAttribute::Outcome => self.outcome.map(outcome),
+            MetricAttribute::Outcome => self.outcome.map(OutcomeClass::label),
             MetricAttribute::ErrorType | MetricAttribute::Reason => self.reason.map(|reason| reason.label()),
-            MetricAttribute::Class => self.reason.map(class),
+            MetricAttribute::Class => self.reason.map(|reason| reason.quorum_class().label()),
             MetricAttribute::Result => self.part.map(ResultLabel::label),
             MetricAttribute::StatusClass => Some(self.webhook.map_or("unknown", |status| status.label())),
         };
         text.map(Cow::Borrowed)
-    }
-}
-
-fn outcome(outcome: OutcomeClass) -> &'static str {
-    match outcome {
-        OutcomeClass::Success => "success",
-        OutcomeClass::Failure => "failure",
-        OutcomeClass::Cancelled => "cancelled",
-    }
-}
-
-/// The class of a failed aggregation. A reason outside the quorum family has no owner yet, and stays visible as that.
-pub(super) fn class(reason: Reason) -> &'static str {
-    match reason {
-        Reason::Quorum(reason) => reason.class().label(),
-        Reason::Tx(_) | Reason::Webhook(_) | Reason::Timeout | Reason::Other => "_OTHER",
     }
 }

@@ -47,7 +47,7 @@ pub use catalogue::{CatalogueEntry, Instrument, Metric, MetricAttribute};
 pub use chain_health::{Cause, ChainHealth, Thresholds};
 pub use histogram::{DurationHistogram, FixedHistogram};
 pub use labels::{Attributes, ChainLabel, ResultLabel, Subject};
-pub use snapshot::{ChainSummary, Exemplar, Family, Series, SeriesValue, Snapshot};
+pub use snapshot::{Exemplar, Family, Series, SeriesValue, Snapshot};
 pub use stage::{Dims, Observation, ObservedState, Reading, Stage};
 pub use window::{WINDOW_NANO, Window};
 
@@ -172,22 +172,15 @@ impl Red {
     }
 
     /// What has been counted so far: all of every commit that has returned, all or nothing of those under way. Never makes
-    /// a commit wait; snapshots wait for each other. Ages are as of the latest clock that a commit or [`Self::close`] told.
-    pub fn snapshot(&self) -> Snapshot {
+    /// a commit wait; snapshots wait for each other. Ages are as of `now_unix_nano`, or of the latest clock that a commit
+    /// or [`Self::close`] told, if that is later.
+    pub fn snapshot(&self, now_unix_nano: u64) -> Snapshot {
         let mut aggregator = sync::lock(&self.aggregator);
         self.collect(&mut aggregator);
-        aggregator.snapshot(None)
+        aggregator.snapshot(now_unix_nano, &self.registry)
     }
 
-    /// The same with ages as of `now_unix_nano`.
-    pub fn snapshot_at(&self, now_unix_nano: u64) -> Snapshot {
-        let mut aggregator = sync::lock(&self.aggregator);
-        self.collect(&mut aggregator);
-        aggregator.tend(now_unix_nano, &self.registry);
-        aggregator.snapshot(Some(now_unix_nano))
-    }
-
-    /// How each chain is doing, as last evaluated by [`Self::close`] or [`Self::snapshot_at`].
+    /// How each chain is doing, as last evaluated by [`Self::close`] or [`Self::snapshot`].
     pub fn health(&self) -> Vec<ChainState> {
         sync::lock(&self.aggregator).health()
     }

@@ -127,13 +127,6 @@ pub(super) fn bucket(nanoseconds: u64) -> Option<usize> {
     Some((OCTAVES - 1 - shift as usize) * PER_OCTAVE + within)
 }
 
-/// The bounds of a bucket in nanoseconds: greater than the first, at most the second.
-pub(super) fn bounds(bucket: usize) -> (f64, f64) {
-    let scale = ((OCTAVES - 1 - bucket / PER_OCTAVE) as f64).exp2();
-    let within = bucket % PER_OCTAVE;
-    (BOUNDS[within] as f64 / scale, BOUNDS[within + 1] as f64 / scale)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -1,15 +1,13 @@
 //! What has been counted, at one moment: series by metric, for whoever shows them.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::calls::{CALL_METRICS, Calls};
 use super::catalogue::{Metric, MetricAttribute};
 use super::histogram::{DurationHistogram, FixedHistogram};
-use super::labels::{Attributes, ChainLabel, Subject, class};
+use super::labels::{Attributes, Subject};
 use super::stage::Dims;
-use crate::gateway::{Operation, OutcomeClass};
 
 /// Either running totals as of the commits that had returned when it was taken (of a request that was being committed
 /// meanwhile, all or nothing), or what was counted in one [`Window`](super::Window) alone.
@@ -85,107 +83,11 @@ pub enum SeriesValue {
     Gauge(f64),
 }
 
-impl SeriesValue {
-    /// The classic buckets, if it is a distribution.
-    pub fn classic(&self) -> Option<&FixedHistogram> {
-        match self {
-            Self::Counter(_) | Self::Gauge(_) => None,
-            Self::Duration(histogram) => Some(histogram.classic()),
-            Self::Fixed(histogram) => Some(histogram),
-        }
-    }
-
-    /// How many observations it holds; of a gauge, none.
-    pub fn count(&self) -> u64 {
-        match self {
-            Self::Counter(count) => *count,
-            Self::Duration(histogram) => histogram.count(),
-            Self::Fixed(histogram) => histogram.count(),
-            Self::Gauge(_) => 0,
-        }
-    }
-}
-
-/// One chain at a glance.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ChainSummary {
-    /// Operation spans by outcome: success, failure, cancelled.
-    pub outcomes: [u64; 3],
-    /// `bls_aggregation` spans.
-    pub aggregations: u64,
-    /// Failed ones of class quorum.
-    pub quorum_failures: u64,
-    /// Durations of all operations together.
-    pub duration: DurationHistogram,
-}
-
-impl ChainSummary {
-    /// Failures among successes and failures, 0 to 1; `None` when there was neither.
-    pub fn error_ratio(&self) -> Option<f64> {
-        let [success, failure, _] = self.outcomes;
-        (success + failure > 0).then(|| failure as f64 / (success + failure) as f64)
-    }
-
-    /// Failures of class quorum among all aggregations, 0 to 1; `None` when there was no aggregation.
-    pub fn quorum_failure_ratio(&self) -> Option<f64> {
-        (self.aggregations > 0).then(|| self.quorum_failures as f64 / self.aggregations as f64)
-    }
-}
-
 impl Snapshot {
-    /// The series of `metric`.
-    pub fn series(&self, metric: Metric) -> &[Series] {
-        self.families.iter().find(|family| family.metric == metric).map_or(&[], |family| &family.series)
-    }
-
     /// How many series there are.
     pub fn series_count(&self) -> usize {
         let families: usize = self.families.iter().map(|family| family.series.len()).sum();
         families + self.calls.len() * CALL_METRICS.len()
-    }
-
-    /// The sum over those series of `metric` whose attributes satisfy `select`: counts, or observations of a distribution.
-    pub fn total(&self, metric: Metric, select: impl Fn(&Attributes) -> bool) -> u64 {
-        self.series(metric).iter().filter(|series| select(&series.attributes)).map(|series| series.value.count()).sum()
-    }
-
-    /// The durations of those operations whose attributes satisfy `select`, together.
-    pub fn duration(&self, select: impl Fn(&Attributes) -> bool) -> DurationHistogram {
-        let mut together = DurationHistogram::default();
-        for series in self.series(Metric::OperationDuration).iter().filter(|series| select(&series.attributes)) {
-            if let SeriesValue::Duration(histogram) = &series.value {
-                together.merge(histogram);
-            }
-        }
-        together
-    }
-
-    /// Every chain at a glance. What was counted beyond the limit of series is in the durations and in none of the counts
-    /// by outcome or operation, because it is not known there.
-    pub fn chains(&self) -> BTreeMap<ChainLabel, ChainSummary> {
-        let mut chains = BTreeMap::<ChainLabel, ChainSummary>::new();
-        for series in self.series(Metric::Operations) {
-            let (chain, count) = (chains.entry(series.attributes.chain).or_default(), series.value.count());
-            match series.attributes.outcome {
-                Some(OutcomeClass::Success) => chain.outcomes[0] += count,
-                Some(OutcomeClass::Failure) => chain.outcomes[1] += count,
-                Some(OutcomeClass::Cancelled) => chain.outcomes[2] += count,
-                None => {}
-            }
-            if series.attributes.operation == Some(Operation::BlsAggregation) {
-                chain.aggregations += count;
-                let failed = series.attributes.outcome == Some(OutcomeClass::Failure);
-                if failed && series.attributes.reason.is_some_and(|reason| class(reason) == "quorum") {
-                    chain.quorum_failures += count;
-                }
-            }
-        }
-        for series in self.series(Metric::OperationDuration) {
-            if let SeriesValue::Duration(histogram) = &series.value {
-                chains.entry(series.attributes.chain).or_default().duration.merge(histogram);
-            }
-        }
-        chains
     }
 }
 

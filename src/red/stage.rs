@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::calls::Call;
 use super::labels::Subject;
 use crate::chain::ChainId;
-use crate::gateway::{BreakerState, Measured};
+use crate::gateway::{GatewayBreaker, Measured};
 
 /// The values of the configured dimensions (`service.name`, `deployment.environment.name`, …) of one resource, in the
 /// order of the configuration; an absent attribute is the empty string.
@@ -52,7 +52,7 @@ pub enum ObservedState {
     /// Pending minus latest nonce of a signer.
     NonceGap(i64),
     /// The circuit breaker that guards a target.
-    Breaker(BreakerState),
+    Breaker(GatewayBreaker),
 }
 
 /// All observations of one request. Made by the walk, reused from request to request, committed or forgotten as a whole.

@@ -133,7 +133,7 @@ impl Service {
 
     /// What has been measured so far; `None` when nothing is.
     pub fn snapshot(&self) -> Option<Snapshot> {
-        self.red.as_ref().map(|red| red.snapshot())
+        self.red.as_ref().map(|red| red.snapshot(0))
     }
 
     /// Where every span is now, per destination.
@@ -164,7 +164,7 @@ fn scrape(
     telemetry: Telemetry,
 ) -> impl Fn(prometheus::Format) -> String + Clone + Send + Sync + 'static {
     move |format| {
-        let snapshot = red.as_ref().map(|red| red.snapshot_at(unix_nano()));
+        let snapshot = red.as_ref().map(|red| red.snapshot(unix_nano()));
         prometheus::render(format, snapshot.as_ref(), &telemetry.samples())
     }
 }

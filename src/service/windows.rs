@@ -65,7 +65,7 @@ async fn work(red: &Arc<Red>, encoder: Encoder, close: fn(&Red, u64) -> Vec<Wind
     let encoded = spawn_blocking(move || {
         let now = unix_nano();
         let windows = close(&red, now);
-        let totals = (!windows.is_empty() && encoder.wants_totals()).then(|| red.snapshot_at(now));
+        let totals = (!windows.is_empty() && encoder.wants_totals()).then(|| red.snapshot(now));
         encoder.encode(&windows, totals.as_ref().map(|totals| (totals, now)))
     });
     encoded.await.unwrap_or_else(|error| {

@@ -107,7 +107,7 @@ fn encoding_does_not_depend_on_how_much_was_counted() {
     let (pipeline, red) = pipeline();
     let body = request(512, true);
     let page = || {
-        let snapshot = red.snapshot();
+        let snapshot = red.snapshot(0);
         allocation_counter::measure(|| drop(render(Format::Text, Some(&snapshot), &[]))).count_total
     };
     accept(&pipeline, &body);

@@ -1,7 +1,6 @@
 //! Chain ids, gateway operations and the bytes of OTLP: no sockets, no files.
 
 mod chain;
-mod docs;
 mod gateway;
 mod otlp_properties;
 mod reasons;

@@ -1,6 +1,6 @@
 //! Bounded and isolated: retirement, gauges, hostile figures, and what a series costs.
 
-use chainspan::gateway::{BreakerState, Count, Detail, Operation, Reason, Seconds, TxReason};
+use chainspan::gateway::{Detail, FailureReason, GatewayBreaker, Operation, OptionalCount, Seconds, TxReason};
 use chainspan::red::{
     ChainHealth, ChainLabel, Metric, Observation, ObservedState, Reading, Red, RedSettings, SeriesValue, Snapshot,
     Stage, Subject,
@@ -43,29 +43,29 @@ fn gauge(snapshot: &Snapshot, metric: Metric) -> Vec<(String, f64)> {
 #[test]
 fn an_idle_series_is_retired_and_starts_anew() {
     let red = Red::new(RedSettings { start_unix_nano: T, ..settings() });
-    let failed = || failure(Some(chain(1)), Operation::TxSubmission, Reason::Tx(TxReason::NonceTooLow), SECOND);
-    let other = || failure(Some(chain(1)), Operation::TxSubmission, Reason::Tx(TxReason::Reverted), SECOND);
+    let failed = || failure(Some(chain(1)), Operation::TxSubmission, FailureReason::Tx(TxReason::NonceTooLow), SECOND);
+    let other = || failure(Some(chain(1)), Operation::TxSubmission, FailureReason::Tx(TxReason::Reverted), SECOND);
     red.commit(&stage(vec![failed(), failed(), other()]), T + SECOND);
     red.close(T + SECOND);
     red.commit(&stage(vec![other()]), T + 800 * SECOND);
     red.close(T + 800 * SECOND);
-    assert_eq!(red.snapshot().series(Metric::TxFailures).len(), 2);
+    assert_eq!(red.snapshot(0).series(Metric::TxFailures).len(), 2);
     red.close(T + SECOND + IDLE);
-    let snapshot = red.snapshot();
+    let snapshot = red.snapshot(0);
     let reasons: Vec<_> = snapshot.series(Metric::TxFailures).iter().map(|series| series.value.count()).collect();
     assert_eq!(reasons, [2], "nonce_too_low is gone, reverted is there");
     assert_eq!(snapshot.total(Metric::OperationDuration, |_| true), 4, "the shared series does not fall");
 
     let back = T + 1_000 * SECOND;
     red.commit(&stage(vec![failed()]), back);
-    let snapshot = red.snapshot();
+    let snapshot = red.snapshot(0);
     let again = snapshot.series(Metric::TxFailures).iter().find(|series| series.value.count() == 1).expect("returned");
     assert_eq!(again.start_unix_nano, back);
     assert_eq!(snapshot.series(Metric::OperationDuration)[0].start_unix_nano, T + SECOND);
     assert_eq!(snapshot.total(Metric::OperationDuration, |_| true), 5);
 
     red.close(back + IDLE + SECOND);
-    assert_eq!(red.snapshot().series_count(), 0, "gauges too");
+    assert_eq!(red.snapshot(0).series_count(), 0, "gauges too");
     assert!(red.close(back + IDLE + 60 * SECOND).is_empty(), "nothing to show");
 }
 
@@ -84,7 +84,7 @@ fn retired_places_are_given_back() {
             red.commit(&Stage { dims, observations, readings: vec![signer], ..Stage::default() }, now);
         }
         red.close(now);
-        let snapshot = red.snapshot();
+        let snapshot = red.snapshot(0);
         assert!(snapshot.series_count() <= 200, "{}", snapshot.series_count());
         let own = |label: ChainLabel| matches!(label, ChainLabel::Id(id) if id.get() >= round * 1_000);
         let labels = snapshot.series(Metric::Operations).iter().filter(|series| own(series.attributes.chain));
@@ -92,7 +92,7 @@ fn retired_places_are_given_back() {
         assert!(labels.clone().any(|series| !series.attributes.overflow), "round {round}: and series of their own");
         assert!(gauge(&snapshot, Metric::TxNonceGap).iter().any(|(text, _)| text.contains("signer-")), "round {round}");
         red.close(now + IDLE + SECOND);
-        assert_eq!(red.snapshot().series_count(), 0, "round {round}");
+        assert_eq!(red.snapshot(0).series_count(), 0, "round {round}");
     }
 }
 
@@ -105,13 +105,13 @@ fn inventing_signers_and_targets_changes_no_other_chain() {
         let observation =
             Observation { end_unix_nano: T + n, trace_id: [1; 16], span_id: [2; 8], ..varied(Some(chain(2)), n) };
         let signer = reading(2, &format!("signer-{}", n % 3), ObservedState::NonceGap(n as i64), T + n);
-        let target = reading(2, "rpc", ObservedState::Breaker(BreakerState::HalfOpen), T + n);
+        let target = reading(2, "rpc", ObservedState::Breaker(GatewayBreaker::HalfOpen), T + n);
         Stage { readings: vec![signer, target], ..stage(vec![observation]) }
     };
     for n in 0..2_000u64 {
         let invented = format!("invented-{n}");
         let signer = reading(1, &invented, ObservedState::NonceGap(i64::MAX), T + n);
-        let target = reading(1, &invented, ObservedState::Breaker(BreakerState::Open), u64::MAX);
+        let target = reading(1, &invented, ObservedState::Breaker(GatewayBreaker::Open), u64::MAX);
         let hostile = Stage {
             dims: vec![dims(&invented, "prod")],
             observations: vec![Observation { end_unix_nano: T + n, ..varied(Some(chain(1)), n) }],
@@ -122,14 +122,14 @@ fn inventing_signers_and_targets_changes_no_other_chain() {
         with.commit(&honest(n), T);
         without.commit(&honest(n), T);
     }
-    assert_eq!(of_chain(&with.snapshot_at(T), 2), of_chain(&without.snapshot_at(T), 2));
+    assert_eq!(of_chain(&with.snapshot(T), 2), of_chain(&without.snapshot(T), 2));
     let (with_windows, without_windows) = (with.flush(T + SECOND), without.flush(T + SECOND));
     assert_eq!(with_windows.len(), without_windows.len());
     for (with, without) in with_windows.iter().zip(&without_windows) {
         assert_eq!(of_chain(&with.snapshot, 2), of_chain(&without.snapshot, 2));
     }
     // One dimension set each, so each signer is a new one: 64 of a chain, the others together.
-    let snapshot = with.snapshot();
+    let snapshot = with.snapshot(0);
     let hostile = snapshot.series(Metric::TxNonceGap).iter().filter(|s| s.attributes.chain == ChainLabel::Id(chain(1)));
     assert_eq!(hostile.clone().count(), 65);
     assert_eq!(hostile.filter(|series| series.attributes.overflow).count(), 1);
@@ -145,20 +145,20 @@ fn gauges_are_last_seen_by_the_end_of_the_span() {
         &readings(vec![
             reading(1, "a", ObservedState::NonceGap(3), T + 2),
             reading(1, "b", ObservedState::NonceGap(-1), T + 2),
-            reading(1, "rpc", breaker(BreakerState::Closed), T + 9),
+            reading(1, "rpc", breaker(GatewayBreaker::Closed), T + 9),
         ]),
         T + 10,
     );
-    red.snapshot();
+    red.snapshot(0);
     red.commit(
         &readings(vec![
             reading(1, "a", ObservedState::NonceGap(7), T + 1),
             reading(1, "b", ObservedState::NonceGap(5), T + 3),
-            reading(1, "rpc", breaker(BreakerState::Open), T + 8),
+            reading(1, "rpc", breaker(GatewayBreaker::Open), T + 8),
         ]),
         T + 11,
     );
-    let snapshot = red.snapshot();
+    let snapshot = red.snapshot(0);
     let of = |metric| gauge(&snapshot, metric);
     assert_eq!(of(Metric::TxNonceGap), [("1 a gateway-0".to_owned(), 3.0), ("1 b gateway-0".to_owned(), 5.0)]);
     assert_eq!(of(Metric::BreakerState), [("1 rpc gateway-0".to_owned(), 0.0)]);
@@ -171,14 +171,14 @@ fn last_success_and_health_follow_the_chain() {
     let red = Red::new(RedSettings { start_unix_nano: T, ..settings() });
     let ended = |observation, end_unix_nano| Observation { end_unix_nano, ..observation };
     red.commit(&stage(vec![ended(success(Some(chain(1)), Operation::Task, 1), T + SECOND)]), T + SECOND);
-    assert_eq!(gauge(&red.snapshot_at(T + 3 * SECOND), Metric::LastSuccessAge), [("1 task".to_owned(), 2.0)]);
+    assert_eq!(gauge(&red.snapshot(T + 3 * SECOND), Metric::LastSuccessAge), [("1 task".to_owned(), 2.0)]);
     let mut now = T + 10 * SECOND;
     while now < T + 2 * IDLE {
-        red.commit(&stage(vec![ended(failure(Some(chain(1)), Operation::Task, Reason::Timeout, 1), now)]), now);
+        red.commit(&stage(vec![ended(failure(Some(chain(1)), Operation::Task, FailureReason::Timeout, 1), now)]), now);
         red.close(now);
         now += 10 * SECOND;
     }
-    let snapshot = red.snapshot_at(T + 2 * IDLE);
+    let snapshot = red.snapshot(T + 2 * IDLE);
     assert_eq!(gauge(&snapshot, Metric::LastSuccessAge), [("1 task".to_owned(), 1_799.0)]);
     assert_eq!(gauge(&snapshot, Metric::ChainHealth), [("1".to_owned(), 0.0)]);
     let health = red.health();
@@ -194,7 +194,7 @@ fn last_success_and_health_follow_the_chain() {
 #[test]
 fn details_are_counted() {
     let red = Red::new(settings());
-    let count = |n| Count::new(Some(n));
+    let count = |n| OptionalCount::new(Some(n));
     let quorum = |operators, signed, rejected| {
         let mut observation = success(Some(chain(1)), Operation::BlsAggregation, 1);
         let time_to_threshold = Seconds::new(Some(1.5));
@@ -212,17 +212,17 @@ fn details_are_counted() {
     red.commit(
         &stage(vec![
             quorum(count(10), count(6), count(1)),
-            quorum(count(3), count(5), Count::ABSENT),
-            quorum(count(9), Count::ABSENT, count(2)),
+            quorum(count(3), count(5), OptionalCount::ABSENT),
+            quorum(count(9), OptionalCount::ABSENT, count(2)),
             tx(count(10), count(3), false),
             tx(count(2), count(u32::MAX.into()), true),
             tx(count(2), count(7), true),
-            tx(Count::ABSENT, count(7), false),
+            tx(OptionalCount::ABSENT, count(7), false),
             webhook,
         ]),
         0,
     );
-    let snapshot = red.snapshot();
+    let snapshot = red.snapshot(0);
     let parts = |metric| -> Vec<String> {
         let text = |series: &chainspan::red::Series| {
             let texts: Vec<_> = series.texts(metric).skip(1).map(|(_, value)| value.into_owned()).collect();
@@ -255,7 +255,7 @@ fn hostile_figures_poison_nothing() {
             observation.measured.attempts = Some(u32::MAX);
             observation.measured.signed_stake_ratio = Some([0.0, 1.0, f64::MIN_POSITIVE][(duration % 3) as usize]);
             observation.measured.threshold = Some([0.0, 1.0, 2.5][(duration % 3) as usize]);
-            let (most, none) = (Count::new(Some(i64::from(u32::MAX) - 1)), Count::ABSENT);
+            let (most, none) = (OptionalCount::new(Some(i64::from(u32::MAX) - 1)), OptionalCount::ABSENT);
             let time_to_threshold = Seconds::new(Some([0.0, f64::MAX, 1e-12][(duration % 3) as usize]));
             observation.measured.detail =
                 Detail::Quorum { time_to_threshold, operators: most, signed: most, rejected: none };
@@ -268,7 +268,7 @@ fn hostile_figures_poison_nothing() {
         red.close(now);
     }
     let windows = red.flush(u64::MAX);
-    let snapshot = red.snapshot_at(u64::MAX);
+    let snapshot = red.snapshot(u64::MAX);
     assert_eq!(snapshot.total(Metric::Operations, |_| true), 4 * count);
     let SeriesValue::Duration(histogram) = &snapshot.series(Metric::OperationDuration)[0].value else {
         panic!("durations")
@@ -300,10 +300,10 @@ fn a_series_costs_about_two_kibibytes() {
     let all = Stage { dims, observations: spans, ..Stage::default() };
     let both = allocation_counter::measure(|| {
         red.commit(&all, T);
-        drop(red.snapshot());
+        drop(red.snapshot(0));
     });
     let window = allocation_counter::measure(|| drop(red.flush(T + SECOND)));
-    let snapshot = red.snapshot();
+    let snapshot = red.snapshot(0);
     let series = snapshot.series(Metric::Operations).len() + snapshot.series(Metric::OperationDuration).len();
     assert_eq!(series, 4_096);
     let window = -window.bytes_current / 4_096;

@@ -48,9 +48,9 @@ fn calls_are_counted_by_all_that_tells_them_apart() {
                 }
             });
         }
-        red.snapshot();
+        red.snapshot(0);
     });
-    let snapshot = red.snapshot();
+    let snapshot = red.snapshot(0);
     assert_eq!((snapshot.calls.len(), snapshot.series_count(), snapshot.families.len()), (3, 6, 0));
     let text = render(Format::Text, Some(&snapshot), &[]);
     let labels = |kind: &str, status: &str| {
@@ -99,12 +99,12 @@ fn windows_have_no_calls() {
     red.commit(&both, T + 30 * SECOND);
     let windows = red.flush(T + 31 * SECOND);
     assert!(!windows.is_empty() && windows.iter().all(|window| window.snapshot.calls.is_empty()));
-    assert_eq!(red.snapshot().calls[0].durations.count(), 2);
+    assert_eq!(red.snapshot(0).calls[0].durations.count(), 2);
 }
 
 /// What `chain` has: its count by name, those beyond the limit under `None`.
 fn of(red: &Red, id: u64) -> BTreeMap<Option<String>, u64> {
-    let snapshot = red.snapshot();
+    let snapshot = red.snapshot(0);
     let own = snapshot.calls.iter().filter(|calls| calls.key.chain == ChainLabel::Id(chain(id)));
     own.map(|calls| ((!calls.key.overflow).then(|| calls.key.name.to_string()), calls.durations.count())).collect()
 }
@@ -124,19 +124,19 @@ fn inventing_span_names_changes_nothing_of_others() {
         with.commit(&honest(n), T);
         without.commit(&honest(n), T);
         if n % 1_000 == 0 {
-            with.snapshot();
+            with.snapshot(0);
         }
     }
     assert_eq!(of(&with, 2), of(&without, 2));
     assert_eq!(of(&with, 2).len(), 5);
     with.commit(&calls(vec![call(3, "newcomer", 1)]), T);
     assert_eq!(of(&with, 3), BTreeMap::from([(Some("newcomer".to_owned()), 1)]));
-    let operations = |red: &Red| format!("{:?}", red.snapshot().families);
+    let operations = |red: &Red| format!("{:?}", red.snapshot(0).families);
     assert_eq!(operations(&with), operations(&without));
     let hostile = of(&with, 1);
     assert_eq!(hostile.values().sum::<u64>(), 30_000);
     assert!(hostile.len() > 20 && hostile[&None] > 20_000, "{}", hostile.len());
-    let snapshot = with.snapshot();
+    let snapshot = with.snapshot(0);
     assert_eq!(snapshot.overflow_observations, hostile[&None]);
     assert!(snapshot.series_count() <= 4_096 && snapshot.calls.len() * 2 <= 1_024, "{}", snapshot.calls.len());
 }
@@ -154,7 +154,7 @@ fn inventing_chains_takes_no_place_that_is_certain() {
     red.commit(&calls(vec![call(2, "known", 1), call(7, "late", 1)]), T);
     assert_eq!(of(&red, 2), BTreeMap::from([(Some("known".to_owned()), 2)]));
     assert_eq!(of(&red, 7), BTreeMap::from([(Some("late".to_owned()), 1)]));
-    let snapshot = red.snapshot();
+    let snapshot = red.snapshot(0);
     assert_eq!(snapshot.calls.iter().map(|calls| calls.durations.count()).sum::<u64>(), 20_003);
     assert!(snapshot.calls.iter().any(|calls| calls.key.chain == ChainLabel::Other && calls.key.overflow));
     assert!(snapshot.calls.len() * 2 <= 1_024, "{}", snapshot.calls.len());
@@ -173,11 +173,11 @@ fn idle_calls_are_retired_and_start_anew() {
         red.close(now + IDLE);
         assert_eq!(of(&red, 1 + round), BTreeMap::from([(Some("b".to_owned()), 2)]), "round {round}");
         red.commit(&calls(vec![call(1 + round, "a", 1)]), now + IDLE);
-        let again = red.snapshot();
+        let again = red.snapshot(0);
         let again = again.calls.iter().find(|calls| &*calls.key.name == "a").expect("it is back");
         assert_eq!((again.start_unix_nano, again.durations.count()), (now + IDLE, 1));
         red.close(now + 2 * IDLE);
-        assert_eq!(red.snapshot().series_count(), 0, "round {round}");
+        assert_eq!(red.snapshot(0).series_count(), 0, "round {round}");
     }
 }
 
@@ -194,9 +194,9 @@ fn a_combination_costs_less_than_a_kibibyte() {
     let all = calls(all);
     let cost = allocation_counter::measure(|| {
         red.commit(&all, T);
-        drop(red.snapshot());
+        drop(red.snapshot(0));
     });
-    assert_eq!(red.snapshot().calls.len(), 2_048);
+    assert_eq!(red.snapshot(0).calls.len(), 2_048);
     let bytes = cost.bytes_current / 2_048;
     println!("bytes a combination: {bytes}");
     assert!((200..1_024).contains(&bytes), "{bytes} bytes");

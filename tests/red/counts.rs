@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use chainspan::gateway::{Operation, QuorumReason, Reason, TxReason};
-use chainspan::red::{ChainLabel, Metric, Red, RedSettings, Snapshot, Stage};
+use chainspan::gateway::{FailureReason, Operation, OutcomeClass, QuorumClass, QuorumReason, TxReason};
+use chainspan::red::{Attributes, ChainLabel, Metric, Red, RedSettings, Snapshot, Stage};
 use proptest::prelude::*;
 
 use crate::support::*;
@@ -32,7 +32,7 @@ proptest! {
             with.commit(&stage(all.clone().collect()), 0);
             without.commit(&stage(all.filter(|observation| observation.chain == Some(b)).collect()), 0);
         }
-        let (with, without) = (with.snapshot(), without.snapshot());
+        let (with, without) = (with.snapshot(0), without.snapshot(0));
         prop_assert_eq!(of_chain(&with, ChainLabel::Id(b)), of_chain(&without, ChainLabel::Id(b)));
         prop_assert_eq!(with.total(Metric::Operations, |_| true), spans.len() as u64);
     }
@@ -57,14 +57,14 @@ fn inventing_chains_and_services_explodes_nothing() {
                         let dims = dims(&format!("service-{invented}"), "prod");
                         red.commit(&Stage { dims: vec![dims], observations: vec![observation], ..Stage::default() }, 0);
                         if invented % 25_000 < 4 {
-                            assert!(red.snapshot().series_count() <= max_series);
+                            assert!(red.snapshot(0).series_count() <= max_series);
                         }
                     }
                 });
             }
         });
         red.commit(&stage(vec![success(Some(configured), Operation::Task, 1)]), 0);
-        let snapshot = red.snapshot();
+        let snapshot = red.snapshot(0);
         assert!(snapshot.series_count() <= max_series, "{} of {max_series}", snapshot.series_count());
         assert_eq!(snapshot.total(Metric::Operations, |_| true), 100_001);
         assert_eq!(snapshot.duration(|_| true).count(), 100_001);
@@ -97,7 +97,7 @@ fn a_flood_does_not_displace_those_who_were_there() {
         );
         red.commit(&known(), 0);
     }
-    let snapshot = red.snapshot();
+    let snapshot = red.snapshot(0);
     let mine = |series: &&chainspan::red::Series| series.dims == dims("gateway", "prod");
     let counts: Vec<_> = snapshot.series(Metric::Operations).iter().filter(mine).map(|s| s.value.count()).collect();
     assert_eq!(counts, [5_001]);
@@ -114,18 +114,19 @@ fn concurrent_commits_are_counted_exactly_at_every_look() {
         let looker = scope.spawn(|| {
             let (mut looks, mut before) = (0, 0);
             while !done.load(Ordering::Acquire) || looks == 0 {
-                let snapshot = red.snapshot();
+                let snapshot = red.snapshot(0);
                 let total = snapshot.total(Metric::Operations, |_| true);
                 assert!(total >= before, "totals never fall");
                 assert_eq!(total % 5, 0, "a request of five spans counts as a whole");
-                for (label, summary) in snapshot.chains() {
-                    let exponential: u64 = summary.duration.exponential().map(|(_, count)| count).sum();
-                    let counted: u64 = summary.outcomes.iter().sum();
-                    assert_eq!(exponential + summary.duration.zero_count(), counted, "chain {label}");
-                    assert_eq!(summary.duration.count(), counted, "chain {label}");
+                for id in 1..=5 {
+                    let of_chain = |attributes: &Attributes| attributes.chain == ChainLabel::Id(chain(id));
+                    let (duration, counted) =
+                        (snapshot.duration(of_chain), snapshot.total(Metric::Operations, of_chain));
+                    let exponential: u64 = duration.exponential().map(|(_, count)| count).sum();
+                    assert_eq!(exponential + duration.zero_count(), counted, "chain {id}");
+                    assert_eq!(duration.count(), counted, "chain {id}");
                     // Each span takes one millisecond times its chain.
-                    let ChainLabel::Id(id) = label else { panic!("all have a chain") };
-                    assert_eq!(summary.duration.classic().sum(), i128::from(counted * id.get()) * 1_000_000);
+                    assert_eq!(duration.classic().sum(), i128::from(counted * id) * 1_000_000);
                 }
                 (looks, before) = (looks + 1, total);
             }
@@ -145,12 +146,12 @@ fn concurrent_commits_are_counted_exactly_at_every_look() {
         ended.into_iter().for_each(|committer| committer.expect("no panic"));
         looker.join().expect("no assertion failed");
     });
-    let chains = red.snapshot().chains();
-    let counted: Vec<_> = chains.values().map(|summary| summary.outcomes[0]).collect();
-    assert_eq!(counted, [3 * REQUESTS, 3 * REQUESTS, 3 * REQUESTS, 3 * REQUESTS, 8 * REQUESTS]);
+    let snapshot = red.snapshot(0);
+    let of_chain = |id| snapshot.total(Metric::Operations, |attributes| attributes.chain == ChainLabel::Id(chain(id)));
+    assert_eq!([1, 2, 3, 4, 5].map(of_chain), [3 * REQUESTS, 3 * REQUESTS, 3 * REQUESTS, 3 * REQUESTS, 8 * REQUESTS]);
 }
 
-/// Each metric counts what the catalogue says and nothing else; the summary of a chain has the ratios that people ask for.
+/// Each metric counts what the catalogue says and nothing else.
 #[test]
 fn every_metric_counts_what_it_is_for() {
     let red = Red::new(settings());
@@ -164,17 +165,17 @@ fn every_metric_counts_what_it_is_for() {
         &stage(vec![
             reached,
             reached,
-            failure(one, Operation::BlsAggregation, Reason::Quorum(QuorumReason::QuorumNotReached), 1),
-            failure(one, Operation::BlsAggregation, Reason::Quorum(QuorumReason::InvalidSignature), 1),
-            failure(one, Operation::BlsAggregation, Reason::Other, 1),
-            failure(one, Operation::TxSubmission, Reason::Tx(TxReason::NonceTooLow), 1),
-            failure(one, Operation::Task, Reason::Timeout, 1),
+            failure(one, Operation::BlsAggregation, FailureReason::Quorum(QuorumReason::QuorumNotReached), 1),
+            failure(one, Operation::BlsAggregation, FailureReason::Quorum(QuorumReason::InvalidSignature), 1),
+            failure(one, Operation::BlsAggregation, FailureReason::Other, 1),
+            failure(one, Operation::TxSubmission, FailureReason::Tx(TxReason::NonceTooLow), 1),
+            failure(one, Operation::Task, FailureReason::Timeout, 1),
             retried,
             success(None, Operation::WebhookDelivery, 1),
         ]),
         0,
     );
-    let snapshot = red.snapshot();
+    let snapshot = red.snapshot(0);
     let total = |metric| snapshot.total(metric, |_| true);
     assert_eq!(total(Metric::Operations), 9);
     assert_eq!(total(Metric::OperationDuration), 9);
@@ -184,10 +185,11 @@ fn every_metric_counts_what_it_is_for() {
     assert_eq!(total(Metric::SignedStakeRatio), 2);
     assert_eq!(total(Metric::QuorumMargin), 2);
     assert_eq!(total(Metric::OperationAttempts), 1);
-    let chains = snapshot.chains();
-    let summary = &chains[&ChainLabel::Id(chain(1))];
-    assert_eq!(summary.outcomes, [3, 5, 0]);
-    assert_eq!((summary.aggregations, summary.quorum_failures), (5, 1));
-    assert_eq!(summary.quorum_failure_ratio(), Some(0.2));
-    assert_eq!(chains[&ChainLabel::Unknown].outcomes, [1, 0, 0]);
+    let operations =
+        |chain, outcome| snapshot.total(Metric::Operations, |of| of.chain == chain && of.outcome == Some(outcome));
+    let outcomes = |chain| OutcomeClass::ALL.map(|outcome| operations(chain, outcome));
+    assert_eq!(outcomes(ChainLabel::Id(chain(1))), [3, 5, 0]);
+    assert_eq!(outcomes(ChainLabel::Unknown), [1, 0, 0]);
+    let of_quorum = |of: &Attributes| of.reason.is_some_and(|reason| reason.quorum_class() == QuorumClass::Quorum);
+    assert_eq!(snapshot.total(Metric::QuorumFailures, of_quorum), 1);
 }

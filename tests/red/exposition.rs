@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use chainspan::export::prometheus::{Format, render, serve};
-use chainspan::gateway::{Operation, QuorumReason, Reason};
+use chainspan::gateway::{FailureReason, Operation, QuorumReason};
 use chainspan::red::{Metric, Red, RedSettings, Stage};
 use chainspan::telemetry::{ACCEPTED_SPANS, Telemetry};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -55,11 +55,11 @@ fn a_known_input_is_shown_to_the_letter() {
             success(one, Operation::Task, 5_000_000),
             success(one, Operation::Task, 5_000_001),
             success(one, Operation::Task, 601_000_000_000),
-            failure(one, Operation::BlsAggregation, Reason::Quorum(QuorumReason::QuorumNotReached), 1),
+            failure(one, Operation::BlsAggregation, FailureReason::Quorum(QuorumReason::QuorumNotReached), 1),
         ]),
         0,
     );
-    let samples = parse(&render(Format::Text, Some(&red.snapshot()), &own().samples()));
+    let samples = parse(&render(Format::Text, Some(&red.snapshot(0)), &own().samples()));
     let resource = r#"service_name="gateway",deployment_environment_name="prod",chain_id="11155111""#;
     let value = |name: &str, labels: &str| samples.get(&format!("{name}{{{resource},{labels}}}")).map(String::as_str);
     let task = r#"operation="task",outcome="success""#;
@@ -83,7 +83,7 @@ fn a_known_input_is_shown_to_the_letter() {
 /// same text.
 #[test]
 fn everything_reads_back_and_adds_up() {
-    let snapshot = everything("avs.gateway").snapshot();
+    let snapshot = everything("avs.gateway").snapshot(0);
     let text = render(Format::Text, Some(&snapshot), &[]);
     assert_eq!(text, render(Format::Text, Some(&snapshot), &[]));
     let samples = parse(&text);
@@ -110,7 +110,7 @@ fn everything_reads_back_and_adds_up() {
 #[test]
 fn promtool_finds_nothing_to_say() {
     for namespace in ["avs.gateway", "newton_avs_gateway"] {
-        let text = render(Format::Text, Some(&everything(namespace).snapshot()), &own().samples());
+        let text = render(Format::Text, Some(&everything(namespace).snapshot(0)), &own().samples());
         assert!(text.contains(&format!("\n{}_operations_total{{", namespace.replace('.', "_"))));
         let child =
             Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();

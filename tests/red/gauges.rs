@@ -1,12 +1,12 @@
 //! Gauges by event time: a window shows what the span says that ended last by the end of it, the running totals what the
 //! span says that ended last of all.
 
-use chainspan::gateway::{Operation, Reason};
+use chainspan::gateway::{FailureReason, Operation};
 use chainspan::red::{
     Metric, Observation, ObservedState, Reading, Red, RedSettings, SeriesValue, Stage, Subject, Window,
 };
 
-use crate::support::{chain, failure, settings, stage, success};
+use crate::support::{SnapshotExt, chain, failure, settings, stage, success};
 
 const SECOND: u64 = 1_000_000_000;
 /// The start of a window.
@@ -41,7 +41,7 @@ fn a_window_shows_what_ended_last_in_it() {
     let red = red();
     red.commit(&stage(vec![success(Some(chain(1)), Operation::Task, 1)]), T + SECOND);
     red.commit(&gaps(vec![gap(3, T + 12 * SECOND), gap(4, T + 13 * SECOND)]), T + 14 * SECOND);
-    red.snapshot();
+    red.snapshot(0);
     // The next window has begun, the one before is still open.
     red.commit(&gaps(vec![gap(5, T + 21 * SECOND), gap(9, T + 11 * SECOND), gap(7, T + 19 * SECOND)]), T + 22 * SECOND);
     let windows = red.close(T + 35 * SECOND);
@@ -58,11 +58,11 @@ fn a_window_shows_what_ended_last_in_it() {
 fn running_totals_show_the_last_at_once() {
     let red = red();
     red.commit(&gaps(vec![gap(3, T + 5 * SECOND), gap(8, T + 15 * SECOND)]), T + 16 * SECOND);
-    let snapshot = red.snapshot();
+    let snapshot = red.snapshot(0);
     assert!(matches!(snapshot.series(Metric::TxNonceGap)[0].value, SeriesValue::Gauge(8.0)));
     let windows = red.close(T + 25 * SECOND);
     assert_eq!(shown(&windows, Metric::TxNonceGap), [(0, Some(3.0))]);
-    assert!(matches!(red.snapshot().series(Metric::TxNonceGap)[0].value, SeriesValue::Gauge(8.0)));
+    assert!(matches!(red.snapshot(0).series(Metric::TxNonceGap)[0].value, SeriesValue::Gauge(8.0)));
 }
 
 /// A late reading joins the oldest open window, as a late span does, and yields to what ended after it; one from the future
@@ -86,7 +86,7 @@ fn the_age_of_a_success_is_that_of_its_window() {
     let ended = |end| Observation { end_unix_nano: end, ..success(Some(chain(1)), Operation::Task, 1) };
     red.commit(&stage(vec![ended(T + 4 * SECOND)]), T + 5 * SECOND);
     red.commit(&stage(vec![ended(T + 12 * SECOND)]), T + 13 * SECOND);
-    let failed = failure(Some(chain(1)), Operation::Task, Reason::Timeout, 1);
+    let failed = failure(Some(chain(1)), Operation::Task, FailureReason::Timeout, 1);
     red.commit(&stage(vec![Observation { end_unix_nano: T + 21 * SECOND, ..failed }]), T + 21 * SECOND);
     let windows = red.close(T + 40 * SECOND);
     assert_eq!(shown(&windows, Metric::LastSuccessAge), [(0, Some(6.0)), (10, Some(8.0)), (20, Some(18.0))]);

@@ -13,6 +13,8 @@ use chainspan_testing::otlp::{boolean, double, int, now, span, text, traces};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 
+use crate::support::SnapshotExt;
+
 const YAML: &str = "
 service:
   pipelines:
@@ -71,7 +73,7 @@ async fn states_are_read_and_inherit_the_chain_of_their_trace() {
     submitted.trace_id.clone_from(&first.trace_id);
     any.trace_id.clone_from(&first.trace_id);
     pipeline.accept(Signal::Traces, body(vec![any, submitted, first, elsewhere]), None).await.expect("accepted");
-    let snapshot = red.snapshot();
+    let snapshot = red.snapshot(0);
     assert_eq!(gauges(&snapshot, Metric::TxNonceGap), ["8453 hot gateway-7 3"]);
     assert_eq!(gauges(&snapshot, Metric::BreakerState), ["8453 rpc gateway-7 1"]);
     assert_eq!(snapshot.total(Metric::Operations, |_| true), 2);
@@ -92,7 +94,7 @@ async fn a_refused_request_leaves_nothing_behind() {
     pipeline.accept(Signal::Traces, broken.into(), None).await.expect_err("malformed");
     pipeline.drain();
     pipeline.accept(Signal::Traces, body(spans()), None).await.expect_err("shutting down");
-    assert_eq!(red.snapshot_at(now()).series_count(), 0);
+    assert_eq!(red.snapshot(now()).series_count(), 0);
     assert_eq!(odd(&telemetry, "bad_figure"), 0.0);
 }
 
@@ -116,7 +118,7 @@ async fn oddities_are_counted_by_kind_and_poison_no_sum() {
     pipeline.accept(Signal::Traces, body(spans), None).await.expect("accepted");
     let kinds = ["no_start", "clock_skew", "bad_figure"].map(|kind| odd(&telemetry, kind));
     assert_eq!(kinds, [1.0, 1.0, 1.0]);
-    let snapshot = red.snapshot();
+    let snapshot = red.snapshot(0);
     assert_eq!(snapshot.total(Metric::Operations, |_| true), 4);
     assert_eq!(snapshot.duration(|_| true).classic().sum(), 0);
     for absent in [Metric::SignedStakeRatio, Metric::QuorumMargin, Metric::TimeToThreshold, Metric::OperatorResponses] {

@@ -4,8 +4,13 @@
 use std::sync::Arc;
 
 use chainspan::chain::ChainId;
-use chainspan::gateway::{Detail, Measured, Operation, OutcomeClass, QuorumReason, Reason, TxReason, WebhookStatus};
-use chainspan::red::{Dims, Observation, RedSettings, Stage};
+use chainspan::gateway::{
+    Detail, FailureReason, Measured, Operation, OutcomeClass, QuorumReason, TxReason, WebhookStatus,
+};
+use chainspan::red::{
+    Attributes, Dims, DurationHistogram, FixedHistogram, Metric, Observation, RedSettings, Series, SeriesValue,
+    Snapshot, Stage,
+};
 
 pub(crate) fn settings() -> RedSettings {
     RedSettings {
@@ -43,7 +48,12 @@ pub(crate) fn success(chain: Option<ChainId>, operation: Operation, duration_nan
     Observation { dims: 0, chain, measured, end_unix_nano: 0, duration_nano, trace_id: [0; 16], span_id: [0; 8] }
 }
 
-pub(crate) fn failure(chain: Option<ChainId>, operation: Operation, reason: Reason, duration_nano: u64) -> Observation {
+pub(crate) fn failure(
+    chain: Option<ChainId>,
+    operation: Operation,
+    reason: FailureReason,
+    duration_nano: u64,
+) -> Observation {
     let mut observation = success(chain, operation, duration_nano);
     observation.measured.outcome = OutcomeClass::Failure;
     observation.measured.reason = Some(reason);
@@ -57,11 +67,13 @@ pub(crate) fn varied(chain: Option<ChainId>, number: u64) -> Observation {
     let mut observation = match (number / 5) % 4 {
         0 => match operation {
             Operation::BlsAggregation => {
-                failure(chain, operation, Reason::Quorum(QuorumReason::QuorumNotReached), duration)
+                failure(chain, operation, FailureReason::Quorum(QuorumReason::QuorumNotReached), duration)
             }
-            Operation::TxSubmission => failure(chain, operation, Reason::Tx(TxReason::NonceTooLow), duration),
-            Operation::Task => failure(chain, operation, Reason::Timeout, duration),
-            Operation::TaskBroadcast | Operation::WebhookDelivery => failure(chain, operation, Reason::Other, duration),
+            Operation::TxSubmission => failure(chain, operation, FailureReason::Tx(TxReason::NonceTooLow), duration),
+            Operation::Task => failure(chain, operation, FailureReason::Timeout, duration),
+            Operation::TaskBroadcast | Operation::WebhookDelivery => {
+                failure(chain, operation, FailureReason::Other, duration)
+            }
         },
         _ => success(chain, operation, duration),
     };
@@ -82,4 +94,58 @@ pub(crate) fn varied(chain: Option<ChainId>, number: u64) -> Observation {
 
 pub(crate) fn stage(observations: Vec<Observation>) -> Stage {
     Stage { dims: vec![dims("gateway", "prod")], observations, ..Stage::default() }
+}
+
+/// What the tests ask of a series' sums.
+pub(crate) trait SeriesValueExt {
+    /// The classic buckets, if it is a distribution.
+    fn classic(&self) -> Option<&FixedHistogram>;
+
+    /// How many observations it holds; of a gauge, none.
+    fn count(&self) -> u64;
+}
+
+impl SeriesValueExt for SeriesValue {
+    fn classic(&self) -> Option<&FixedHistogram> {
+        match self {
+            Self::Counter(_) | Self::Gauge(_) => None,
+            Self::Duration(histogram) => Some(histogram.classic()),
+            Self::Fixed(histogram) => Some(histogram),
+        }
+    }
+
+    fn count(&self) -> u64 {
+        match self {
+            Self::Counter(count) => *count,
+            Self::Gauge(_) => 0,
+            distribution => distribution.classic().map_or(0, FixedHistogram::count),
+        }
+    }
+}
+
+/// What the tests ask of a snapshot; the product shows it series by series.
+pub(crate) trait SnapshotExt {
+    fn series(&self, metric: Metric) -> &[Series];
+
+    /// Counts, or observations of a distribution, of the series whose attributes satisfy `select`.
+    fn total(&self, metric: Metric, select: impl Fn(&Attributes) -> bool) -> u64 {
+        self.series(metric).iter().filter(|series| select(&series.attributes)).map(|series| series.value.count()).sum()
+    }
+
+    /// The durations of the operations whose attributes satisfy `select`, together.
+    fn duration(&self, select: impl Fn(&Attributes) -> bool) -> DurationHistogram {
+        let mut together = DurationHistogram::default();
+        for series in self.series(Metric::OperationDuration).iter().filter(|series| select(&series.attributes)) {
+            if let SeriesValue::Duration(histogram) = &series.value {
+                together.merge(histogram);
+            }
+        }
+        together
+    }
+}
+
+impl SnapshotExt for Snapshot {
+    fn series(&self, metric: Metric) -> &[Series] {
+        self.families.iter().find(|family| family.metric == metric).map_or(&[], |family| &family.series)
+    }
 }

@@ -63,7 +63,7 @@ fn a_span_counts_in_the_window_of_its_end() {
     for series in closed.iter().flat_map(|window| &window.snapshot.families).flat_map(|family| &family.series) {
         assert_eq!(series.start_unix_nano, T + 20 * SECOND, "all points of a window share its start");
     }
-    let totals = red.snapshot();
+    let totals = red.snapshot(0);
     assert_eq!((totals.total(Metric::Operations, |_| true), totals.late, totals.future), (7, 2, 1));
 }
 
@@ -120,7 +120,7 @@ fn windows_that_nobody_fetches_are_joined_and_not_lost() {
     for second in (0..3_600).step_by(5) {
         let now = T + second * SECOND;
         red.commit(&stage(vec![ended(now)]), now);
-        red.snapshot();
+        red.snapshot(0);
     }
     let windows = red.flush(T + 3_600 * SECOND);
     assert!(windows.len() <= 40, "{}", windows.len());
@@ -148,7 +148,7 @@ proptest! {
             red.commit(&stage(vec![Observation { end_unix_nano, ..observation }]), now as u64);
             match close {
                 0 => windows.extend(red.close(now as u64)),
-                1 => drop(red.snapshot()),
+                1 => drop(red.snapshot(0)),
                 _ => {}
             }
         }
@@ -157,7 +157,7 @@ proptest! {
             prop_assert!(pair[0].start_unix_nano < pair[0].end_unix_nano);
             prop_assert!(pair[0].end_unix_nano <= pair[1].start_unix_nano);
         }
-        let totals = red.snapshot();
+        let totals = red.snapshot(0);
         for family in &totals.families {
             for series in &family.series {
                 let same = windows.iter().flat_map(|window| window.snapshot.series(family.metric));
@@ -189,14 +189,14 @@ fn exemplars_are_the_slowest_of_their_window() {
     let exemplars = |window: &Window| of(&window.snapshot.series(Metric::OperationDuration)[0].exemplars);
     assert_eq!(exemplars(&windows[0]), [50, 49, 48, 47]);
     assert_eq!(exemplars(&windows[1]), [7]);
-    let totals = red.snapshot();
+    let totals = red.snapshot(0);
     let latest = &totals.series(Metric::OperationDuration)[0].exemplars;
     assert_eq!(of(latest), [7]);
     assert_eq!((latest[0].duration_nano, latest[0].end_unix_nano, latest[0].span_id), (1, T + 15 * SECOND, [7; 8]));
 
     let none = Red::new(RedSettings { exemplars: 0, ..settings() });
     none.commit(&stage(vec![traced(T, 1, 1)]), T);
-    assert!(none.snapshot().series(Metric::OperationDuration)[0].exemplars.is_empty());
+    assert!(none.snapshot(0).series(Metric::OperationDuration)[0].exemplars.is_empty());
 }
 
 /// Rule 5 under stress: three threads commit with a clock that runs through the windows, one closes windows and one takes
@@ -231,7 +231,7 @@ fn nothing_tears_while_windows_turn() {
         let looker = scope.spawn(|| {
             let mut before = 0;
             while !done.load(Ordering::Acquire) {
-                let snapshot = red.snapshot();
+                let snapshot = red.snapshot(0);
                 sound(&snapshot);
                 let total = snapshot.total(Metric::Operations, |_| true);
                 assert!(total >= before && total.is_multiple_of(3), "whole requests, and never fewer");
@@ -268,5 +268,5 @@ fn nothing_tears_while_windows_turn() {
     }
     assert_eq!(by_chain.into_values().collect::<Vec<_>>(), [3 * REQUESTS; 3]);
     assert!(windows.windows(2).all(|pair| pair[0].end_unix_nano <= pair[1].start_unix_nano));
-    assert_eq!(red.snapshot().total(Metric::Operations, |_| true), 9 * REQUESTS);
+    assert_eq!(red.snapshot(0).total(Metric::Operations, |_| true), 9 * REQUESTS);
 }

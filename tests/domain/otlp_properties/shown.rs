@@ -48,7 +48,7 @@ impl<'a> Visitor<'a> for Shown<'a> {
     }
 
     fn span_attribute(&mut self, key: &'a [u8], value: Value<'a>, place: AttributePlace) {
-        let mut field = &self.body[place.range()];
+        let mut field = &self.body[place.start as usize..place.end as usize];
         let (tag, _) = prost::encoding::decode_key(&mut field).expect("a tag");
         assert_eq!(tag, 9);
         if let Ok(decoded) = KeyValue::decode_length_delimited(field) {

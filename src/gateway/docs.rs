@@ -1,13 +1,14 @@
 //! The tables of `docs/span-convention.md` are those of the code.
 //!
-//! `CHAINSPAN_WRITE_DOCS=1 cargo test --test domain docs::` writes them anew.
+//! `CHAINSPAN_WRITE_DOCS=1 cargo test --lib gateway::docs` writes them anew.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use chainspan::chain::DEFAULT_KEYS;
-use chainspan::gateway::{Operation, Outcome, OutcomeClass, QuorumReason, Text, TxReason, WebhookStatus};
+use super::outcome::{LABELS, ROWS};
+use super::{Operation, Outcome, OutcomeClass, QuorumReason, Text, TxClass, TxReason, WebhookStatus};
+use crate::chain::DEFAULT_KEYS;
 
 const WRITE: &str = "CHAINSPAN_WRITE_DOCS";
 
@@ -28,11 +29,22 @@ fn texts(texts: &[Text]) -> String {
     }))
 }
 
+/// The span kinds that a gateway usually gives an operation.
+fn usual_kind(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Task => "SERVER / INTERNAL",
+        Operation::TaskBroadcast => "PRODUCER",
+        Operation::BlsAggregation => "INTERNAL",
+        Operation::TxSubmission => "CLIENT / INTERNAL",
+        Operation::WebhookDelivery => "INTERNAL / CLIENT",
+    }
+}
+
 fn operations() -> String {
     let mut table = "| `avs.operation` | span names that mean it | usual kind |\n|---|---|---|\n".to_owned();
     for operation in Operation::ALL {
         let names = list(operation.span_names().iter().map(|name| code(name)));
-        writeln!(table, "| `{}` | {names} | {} |", operation.label(), operation.usual_kind())
+        writeln!(table, "| `{}` | {names} | {} |", operation.label(), usual_kind(operation))
             .expect("a string takes it");
     }
     table
@@ -40,9 +52,9 @@ fn operations() -> String {
 
 fn outcomes() -> String {
     let mut table = "| operation | success | failure | neither |\n|---|---|---|---|\n".to_owned();
-    for operation in Operation::ALL {
-        let [success, failure, neither] = OutcomeClass::ALL
-            .map(|class| list(Outcome::of(operation, class).iter().map(|outcome| code(outcome.label()))));
+    let labels = |outcomes: &[Outcome]| list(outcomes.iter().map(|outcome| code(LABELS[*outcome as usize].1)));
+    for (operation, success, failure, neither) in ROWS {
+        let [success, failure, neither] = [success, failure, neither].map(labels);
         writeln!(table, "| `{}` | {success} | {failure} | {neither} |", operation.label()).expect("a string takes it");
     }
     table
@@ -60,8 +72,11 @@ fn quorum() -> String {
 fn transactions() -> String {
     let mut table = "| reason | counts as | texts |\n|---|---|---|\n".to_owned();
     for reason in TxReason::ALL {
-        let (label, class) = (reason.label(), reason.class().label());
-        writeln!(table, "| `{label}` | {class} | {} |", texts(reason.texts())).expect("a string takes it");
+        let class = match reason.class() {
+            TxClass::Failure => "failure",
+            TxClass::Duplicate => "success (`duplicate`)",
+        };
+        writeln!(table, "| `{}` | {class} | {} |", reason.label(), texts(reason.texts())).expect("a string takes it");
     }
     table
 }
@@ -101,9 +116,9 @@ fn the_page_shows_the_tables_of_the_code() {
         return;
     }
     for (ours, theirs) in page.lines().zip(expected.lines()) {
-        assert_eq!(ours, theirs, "docs/span-convention.md is out of date: {WRITE}=1 cargo test --test domain docs::");
+        assert_eq!(ours, theirs, "docs/span-convention.md is out of date: {WRITE}=1 cargo test --lib gateway::docs");
     }
-    assert_eq!(page, expected, "docs/span-convention.md is out of date: {WRITE}=1 cargo test --test domain docs::");
+    assert_eq!(page, expected, "docs/span-convention.md is out of date: {WRITE}=1 cargo test --lib gateway::docs");
 }
 
 /// The keys that are read for the chain stand on the page in their order.
