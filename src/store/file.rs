@@ -116,7 +116,7 @@ pub(super) fn connect_reader(file: &Path) -> Result<Connection, FileError> {
 
 /// What all connections have in common.
 fn open(file: &Path) -> Result<Connection, FileError> {
-    // Never creates the file: `lock::private_file` does, so that it is private from its first moment.
+    // Never creates the file: `directory::private_file` does, so that it is private from its first moment.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(Duration::from_secs(10))?;

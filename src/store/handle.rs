@@ -14,7 +14,7 @@ use crate::store::settings::{StoreSettings, StoreStatus};
 use crate::store::shared::{Shared, WriterHealth};
 use crate::store::usage::DestinationSums;
 use crate::store::writer::Writer;
-use crate::store::{lock, open, select, space};
+use crate::store::{directory, open, select, space};
 
 /// Rows that are looked up without a pause for other readers.
 const LOOKUP_BATCH: usize = 10_000;
@@ -41,7 +41,7 @@ impl Store {
     /// # Errors
     /// The directory cannot be used, or another process is using it.
     pub fn open(settings: StoreSettings) -> Result<Self, StoreError> {
-        let lock = lock::take(&settings.directory)?;
+        let lock = directory::lock(&settings.directory)?;
         let opened = open::open(&settings.directory)?;
         let free_bytes = space::free_bytes(&settings.directory);
         let health = WriterHealth { free_bytes, set_aside: opened.set_aside, ..WriterHealth::default() };

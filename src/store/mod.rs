@@ -66,6 +66,7 @@
 
 mod backlog;
 mod database;
+mod directory;
 mod error;
 mod fields;
 mod file;
@@ -74,7 +75,6 @@ mod frame;
 pub(crate) mod fuzzing;
 mod handle;
 mod job;
-mod lock;
 mod open;
 mod record;
 mod replacement;

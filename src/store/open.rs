@@ -8,7 +8,7 @@ use crate::store::error::StoreError;
 use crate::store::file::{self, FileVersion};
 use crate::store::file_error::FileError;
 use crate::store::scan::{self, Contents};
-use crate::store::{lock, replacement, salvage};
+use crate::store::{directory, replacement, salvage};
 
 /// An open file and what is in it.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ fn open_sound(directory: &Path) -> Result<(Connection, Contents), NotOpened> {
         error => NotOpened::Refused(refused(directory, &error)),
     };
     let path = file::path(directory);
-    lock::private_file(&path).map_err(|error| classify(error.into()))?;
+    directory::private_file(&path).map_err(|error| classify(error.into()))?;
     if salvage::log_is_damaged(&path).map_err(|error| classify(error.into()))? {
         return Err(NotOpened::Damaged("its write-ahead log is not what was written".to_owned()));
     }
@@ -78,7 +78,7 @@ fn open_sound(directory: &Path) -> Result<(Connection, Contents), NotOpened> {
         Ok((connection, contents))
     });
     let opened = opened.map_err(classify)?;
-    lock::sync_directory(directory).map_err(|error| classify(error.into()))?;
+    directory::sync_directory(directory).map_err(|error| classify(error.into()))?;
     Ok(opened)
 }
 

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::clock::unix_nano;
 use crate::store::error::StoreError;
 use crate::store::file_error::FileError;
-use crate::store::{file, lock, salvage};
+use crate::store::{directory, file, salvage};
 
 const NEW: &str = ".new";
 const READY: &str = ".ready";
@@ -52,7 +52,7 @@ pub(super) fn finish(directory: &Path) -> io::Result<Vec<PathBuf>> {
     }
     let aside = set_aside(&file)?;
     fs::rename(&ready, &file)?;
-    lock::sync_directory(directory)?;
+    directory::sync_directory(directory)?;
     Ok(aside)
 }
 
@@ -62,7 +62,7 @@ fn copy(directory: &Path) -> Result<salvage::SalvageReport, FileError> {
     for suffix in ["", "-wal", "-shm"] {
         remove(&file::companion(&new, suffix))?;
     }
-    lock::private_file(&new)?;
+    directory::private_file(&new)?;
     let connection = file::connect(&new)?;
     file::create(&connection)?;
     let report = salvage::take_over(&file, &connection)?;
@@ -71,7 +71,7 @@ fn copy(directory: &Path) -> Result<salvage::SalvageReport, FileError> {
     connection.close().map_err(|(_, error)| error)?;
     File::open(&new)?.sync_all()?;
     fs::rename(&new, file::companion(&file, READY))?;
-    lock::sync_directory(directory)?;
+    directory::sync_directory(directory)?;
     Ok(report)
 }
 

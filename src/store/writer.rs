@@ -4,8 +4,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use crate::store::database::{Database, RETRY_DELAY};
+use crate::store::directory::DirectoryLock;
 use crate::store::job::{Job, Message};
-use crate::store::lock::DirectoryLock;
 
 /// Deletes wait up to this long to share a transaction.
 const DELETE_LINGER: Duration = Duration::from_millis(10);

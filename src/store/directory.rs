@@ -26,7 +26,7 @@ impl Drop for DirectoryLock {
 }
 
 /// Locks the directory for this process, creating it where there is none.
-pub(super) fn take(directory: &Path) -> Result<DirectoryLock, StoreError> {
+pub(super) fn lock(directory: &Path) -> Result<DirectoryLock, StoreError> {
     let failed = |error: io::Error| {
         StoreError(format!(
             "the store directory {} cannot be used: {error}; set file_storage.directory to one that can be written",
@@ -112,10 +112,10 @@ mod tests {
     #[test]
     fn a_copy_of_the_file_does_not_keep_the_directory() {
         let directory = tempfile::tempdir().unwrap();
-        let taken = take(directory.path()).unwrap();
-        assert!(take(directory.path()).unwrap_err().to_string().contains("in use"));
+        let taken = lock(directory.path()).unwrap();
+        assert!(lock(directory.path()).unwrap_err().to_string().contains("in use"));
         let _copy = taken.0.try_clone().unwrap();
         drop(taken);
-        take(directory.path()).unwrap();
+        lock(directory.path()).unwrap();
     }
 }
