@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crate::support::{NAMESPACE, Setup};
+use crate::support::{NAMESPACE, Setup, alone};
 use chainspan_sim::{self as sim, BatchFacts, Chain, Client, ExportResult, RetryLimits, Truth, now_unix_nano};
 use prost::Message;
 
@@ -85,6 +85,7 @@ fn series(page: &str, name: &str, labels: usize) -> BTreeMap<Labels, f64> {
 /// the scrape took; each chain is found as its rates and breakers say, once two evaluations have agreed.
 #[tokio::test(flavor = "multi_thread")]
 async fn ages_and_health_are_those_of_the_truth() {
+    let _alone = alone().await;
     let setup = Setup::start().await;
     let client = Client::new(&setup.grpc().to_string(), 1, RetryLimits::default()).unwrap();
     let (mut truth, mut acknowledged) = (Truth::new(), Vec::new());

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{NAMESPACE, Setup, assert_page, assert_timing, send, sum};
+use crate::support::{NAMESPACE, Setup, alone, assert_page, assert_timing, send, sum};
 use chainspan_sim::{FaultPlan, Progress, Relay, Truth, WindowScope, check_windows};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -15,6 +15,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// sent again after their acknowledgement: every running total equals the truth, what was acknowledged twice counts twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn late_early_and_repeated_batches_are_counted_exactly() {
+    let _alone = alone().await;
     let setup = Setup::start().await;
     let faults = FaultPlan::seeded(11)
         .held_back(100, MINUTE * 10)
@@ -48,6 +49,7 @@ async fn late_early_and_repeated_batches_are_counted_exactly() {
 /// the difference is not an empty excuse.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_is_the_only_permitted_difference() {
+    let _alone = alone().await;
     let setup = Setup::start().await;
     let faults = FaultPlan::seeded(12).cut(80);
     let relay = Relay::start(setup.grpc(), &faults).await.unwrap();
@@ -76,6 +78,7 @@ async fn a_lost_answer_is_the_only_permitted_difference() {
 /// with its tag, and what the windows of both hold adds up to the truth.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_under_load_loses_and_doubles_nothing() {
+    let _alone = alone().await;
     let setup = Setup::start().await;
     let faults = FaultPlan::seeded(13).restarted();
     let relay = Arc::new(Relay::start(setup.grpc(), &faults).await.unwrap());
@@ -112,6 +115,7 @@ async fn a_restart_under_load_loses_and_doubles_nothing() {
 /// follow each other without a gap, and the last ones come with the shutdown.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_window_holds_what_ended_in_it() {
+    let _alone = alone().await;
     let setup = Setup::start().await;
     let faults = FaultPlan::seeded(21);
     let relay = Relay::start(setup.grpc(), &faults).await.unwrap();

@@ -10,11 +10,18 @@ use chainspan::service::Service;
 use chainspan_sim::{
     self as sim, Agent, Chain, Client, FaultPlan, Fleet, LoadPlan, Progress, Relay, RetryLimits, Truth,
 };
+use tokio::sync::{Mutex, MutexGuard};
 
 pub const NAMESPACE: &str = "avs.gateway";
 pub const GATEWAYS: usize = 4;
 
 const CHAINS: [u64; 6] = [1, 8_453, 42_161, 10, 137, 11_155_111];
+
+/// One at a time: each of these tests takes all of the machine, and what they say about time should not hang on the others.
+pub async fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    TURN.lock().await
+}
 
 /// Everything to `agent`, on free ports.
 pub fn config(agent: SocketAddr) -> Config {

@@ -10,6 +10,8 @@ use chainspan::cli::demo;
 use chainspan::service::Service;
 use chainspan_sim::{self as sim, Agent, Chain, Client, Fleet, LoadPlan, Progress, RetryLimits, Truth};
 
+use crate::support::alone;
+
 const CHAINS: [u64; 8] = [1, 8_453, 42_161, 10, 137, 11_155_111, 560_048, 31_337];
 
 /// Seconds of load; `CHAINSPAN_TRUTH_SECONDS=60` for the long run.
@@ -21,6 +23,7 @@ fn seconds() -> u64 {
 /// is exactly what was acknowledged, and every acknowledged span reached the destination with the right tag.
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_gateways_are_measured_exactly() {
+    let _alone = alone().await;
     let agent = Agent::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
     let mut config = demo::config(&agent.address().to_string());
     if let Some(gateway) = &mut config.gateway {
