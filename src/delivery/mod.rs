@@ -46,6 +46,7 @@ mod settle;
 mod spool;
 mod status;
 
+pub(crate) use client::fuzzing;
 pub use command::Moved;
 pub use destination::Destination;
 pub use error::DestinationError;

@@ -12,6 +12,7 @@ mod call;
 mod chunks;
 mod connection;
 mod frame;
+pub(crate) mod fuzzing;
 mod response;
 
 pub(crate) use call::{Client, Finished};

@@ -13,7 +13,7 @@ use crate::delivery::policy::LONGEST_RETRY_INFO;
 
 const MAX_BODY: usize = 64 << 10;
 const MAX_DETAILS: usize = 8 << 10;
-const MAX_MESSAGE: usize = 1 << 10;
+pub(super) const MAX_MESSAGE: usize = 1 << 10;
 
 /// The destination has the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub(crate) async fn read(response: http::Response<h2::RecvStream>) -> Result<Ack
 
 /// The three `ExportXServiceResponse` have one shape: `partial_success` (1) with the number rejected (1) and a message
 /// (2). An answer that cannot be read is an acknowledgement all the same: its status says so.
-fn partial_success(body: &[u8]) -> Acknowledgement {
+pub(super) fn partial_success(body: &[u8]) -> Acknowledgement {
     let message = match body.split_at_checked(5) {
         Some(([0, ..], message)) => message,
         _ => return Acknowledgement::default(),
@@ -63,7 +63,7 @@ fn partial_success(body: &[u8]) -> Acknowledgement {
     })
 }
 
-fn status(headers: &HeaderMap) -> Result<(), Failure> {
+pub(super) fn status(headers: &HeaderMap) -> Result<(), Failure> {
     let Some(value) = headers.get("grpc-status") else {
         return Err(Failure::broken("the answer ended without a gRPC status"));
     };
