@@ -26,7 +26,7 @@
 //! names damaged files that were set aside.
 //!
 //! `spans` counts spans, `requests` counts requests of metrics and logs. `last_error` is `null` while `failures` is 0,
-//! `resident_bytes` is `null` where the system does not tell. A chain that several services or environments report on shows
+//! `resident_bytes` is `null` where the system does not say. A chain that several services or environments report on shows
 //! the worst of them; `chains` is `null` when the metrics did not answer in time.
 
 use std::collections::BTreeMap;

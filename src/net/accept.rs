@@ -111,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
     /// A server whose connections greet, and end when their client does or, if they are `polite`, when it drains.
     async fn server(
@@ -146,19 +146,19 @@ mod tests {
         for _ in 0..3 {
             clients.push(TcpStream::connect(address).await.unwrap());
         }
-        assert!(greeted(&mut clients[0], PATIENCE).await && greeted(&mut clients[1], PATIENCE).await);
+        assert!(greeted(&mut clients[0], TEST_TIMEOUT).await && greeted(&mut clients[1], TEST_TIMEOUT).await);
         assert!(!greeted(&mut clients[2], Duration::from_millis(100)).await, "the third waits");
         drop(clients.remove(0));
-        assert!(greeted(&mut clients[1], PATIENCE).await, "and comes in as another leaves");
+        assert!(greeted(&mut clients[1], TEST_TIMEOUT).await, "and comes in as another leaves");
     }
 
     #[tokio::test]
     async fn a_drain_tells_open_connections_and_takes_no_new_ones() {
         let (address, stop, served) = server(None, None, true).await;
         let mut client = TcpStream::connect(address).await.unwrap();
-        assert!(greeted(&mut client, PATIENCE).await);
+        assert!(greeted(&mut client, TEST_TIMEOUT).await);
         stop.send(()).unwrap();
-        timeout(PATIENCE, served).await.unwrap().unwrap();
+        timeout(TEST_TIMEOUT, served).await.unwrap().unwrap();
         assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
         assert!(TcpStream::connect(address).await.is_err());
     }
@@ -167,9 +167,9 @@ mod tests {
     async fn a_drain_cuts_off_what_does_not_end_in_time() {
         let (address, stop, served) = server(None, Some(Duration::from_millis(20)), false).await;
         let mut client = TcpStream::connect(address).await.unwrap();
-        assert!(greeted(&mut client, PATIENCE).await);
+        assert!(greeted(&mut client, TEST_TIMEOUT).await);
         stop.send(()).unwrap();
-        timeout(PATIENCE, served).await.unwrap().unwrap();
-        assert!(!greeted(&mut client, PATIENCE).await);
+        timeout(TEST_TIMEOUT, served).await.unwrap().unwrap();
+        assert!(!greeted(&mut client, TEST_TIMEOUT).await);
     }
 }

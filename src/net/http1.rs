@@ -121,11 +121,11 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const TEST_TIMEOUT: Duration = Duration::from_secs(20);
     const LIMITS: Http1Limits = Http1Limits {
         component: "test",
         max_connections: 4,
-        head_timeout: PATIENCE,
+        head_timeout: TEST_TIMEOUT,
         keep_alive: true,
         lifetime: Duration::from_secs(60),
     };
@@ -144,7 +144,7 @@ mod tests {
         let mut client = TcpStream::connect(address).await.unwrap();
         client.write_all(request.as_bytes()).await.unwrap();
         let mut said = String::new();
-        timeout(PATIENCE, client.read_to_string(&mut said)).await.expect("the server ends it").unwrap();
+        timeout(TEST_TIMEOUT, client.read_to_string(&mut said)).await.expect("the server ends it").unwrap();
         said
     }
 
@@ -176,8 +176,8 @@ mod tests {
         let (address, stop, served) = server(LIMITS).await;
         let mut client = TcpStream::connect(address).await.unwrap();
         client.write_all(b"GET /x HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        assert_eq!(timeout(PATIENCE, client.read_u8()).await.unwrap().unwrap(), b'H');
+        assert_eq!(timeout(TEST_TIMEOUT, client.read_u8()).await.unwrap().unwrap(), b'H');
         stop.send(()).unwrap();
-        timeout(PATIENCE, served).await.unwrap().unwrap();
+        timeout(TEST_TIMEOUT, served).await.unwrap().unwrap();
     }
 }

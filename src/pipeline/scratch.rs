@@ -73,7 +73,7 @@ impl RequestScratch {
         }
     }
 
-    /// Bytes that stay in hand until the answer, beside the body.
+    /// Bytes that are held until the answer, beside the body.
     pub(super) fn held_bytes(&self) -> usize {
         self.stage.observations.len() * size_of::<Observation>()
             + self.stage.readings.len() * size_of::<Reading>()

@@ -1,6 +1,6 @@
 //! Names and labels as Prometheus allows them.
 
-use crate::red::{Family, MetricAttribute, Series};
+use crate::red::{Family, Metric, MetricAttribute, Series};
 
 /// The labels of a series without braces: `chain_id="1",operation="task"`.
 pub(super) fn of_series(dimensions: &[String], family: &Family, series: &Series) -> String {
@@ -49,32 +49,23 @@ fn attribute_label(attribute: MetricAttribute) -> &'static str {
 }
 
 /// The label names of the dimensions. A dimension whose name is one of ours, or the same as another's once its odd
-/// characters are gone, is told apart by a prefix: two labels of one name would spoil the whole scrape.
+/// characters are gone, is told apart by a prefix: two labels of one name make the whole scrape invalid.
 pub(super) fn dimension_labels(dimensions: &[String]) -> Vec<String> {
-    const OURS: [&str; 13] = [
-        "chain_id",
-        "operation",
-        "outcome",
-        "error_type",
-        "reason",
-        "class",
-        "status_class",
-        "result",
-        "signer",
-        "target",
-        "service_instance_id",
-        "le",
-        OVERFLOW,
-    ];
     let mut names: Vec<String> = Vec::new();
     for dimension in dimensions {
         let mut name = sanitized(dimension);
-        while OURS.contains(&&*name) || names.contains(&name) || name.starts_with("__") {
+        while is_ours(&name) || names.contains(&name) || name.starts_with("__") {
             name = format!("resource_{}", name.trim_start_matches('_'));
         }
         names.push(name);
     }
     names
+}
+
+/// Whether the metrics have a label of this name already.
+fn is_ours(label: &str) -> bool {
+    let mut attributes = Metric::all().flat_map(|metric| metric.entry().attributes);
+    label == "le" || label == OVERFLOW || attributes.any(|attribute| attribute_label(*attribute) == label)
 }
 
 /// `name` with everything that may not stand in a Prometheus name replaced by underscores.
