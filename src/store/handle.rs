@@ -68,11 +68,6 @@ impl Store {
         Ok(Store { inner: Arc::new(Inner { shared, writer, backlog: Some(backlog), threads }) })
     }
 
-    /// What it was opened with.
-    pub fn settings(&self) -> &StoreSettings {
-        &self.inner.shared.settings
-    }
-
     /// How it is doing; answered from memory.
     pub fn status(&self) -> StoreStatus {
         self.inner.shared.status()
