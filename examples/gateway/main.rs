@@ -1,6 +1,6 @@
-//! A small multichain gateway, instrumented the way chainspan reads it: the official OpenTelemetry SDK, `tracing` and
+//! A small multichain gateway, instrumented by the span convention: the official OpenTelemetry SDK, `tracing` and
 //! `tracing-opentelemetry`. What to copy is in `telemetry.rs` (setting the SDK up) and `operations.rs` (the five operations);
-//! `world.rs` stands in for operators, chains and webhooks, which fail by a script so that every outcome is there to see.
+//! `world.rs` simulates operators, chains and webhooks, which fail by a script so that every outcome occurs.
 //!
 //! ```text
 //! cargo run -- run                                                   # chainspan, in one terminal
@@ -20,13 +20,13 @@ use tokio::time::Instant;
 
 use world::{CHAINS, Chain, Task};
 
-/// Runs tasks on two chains and exports a span for every step of each.
+/// Run tasks on two chains and export a span for every step of each
 #[derive(Parser)]
 struct Arguments {
-    /// Where to send spans: OTLP over gRPC.
+    /// Where to send spans: OTLP over gRPC
     #[arg(long, default_value = "http://127.0.0.1:14317")]
     endpoint: String,
-    /// For how long; each chain gets about ten tasks a second.
+    /// How long to run; each chain gets about ten tasks per second
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
 }
@@ -44,7 +44,7 @@ async fn main() -> anyhow::Result<()> {
     }
     let tasks: usize = chains.join_all().await.into_iter().sum();
 
-    // Without this the last batch dies with the process.
+    // Without this the last batch is lost with the process.
     tokio::task::spawn_blocking(move || telemetry.shut_down()).await??;
     println!("{tasks} tasks on {} chains", CHAINS.len());
     Ok(())
@@ -54,7 +54,7 @@ async fn main() -> anyhow::Result<()> {
 async fn run_chain(chain: Chain, end: Instant) -> usize {
     let mut number = 0;
     while number < Task::SCENARIOS || Instant::now() < end {
-        // A task that fails has said so in its span; the gateway goes on with the next.
+        // A failed task says so in its span; the gateway continues with the next one.
         let _ = operations::process_task(&Task::new(chain, number)).await;
         number += 1;
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,8 +1,8 @@
 //! The five operations, each a function with a span around it. The pattern is always the same:
 //!
-//! 1. `#[instrument]` names the span and says what is known at the start: the operation, the chain, the task;
-//! 2. what only the end can tell is declared as `Empty` and recorded when it is known (a field that is not declared is
-//!    silently dropped by `tracing`);
+//! 1. `#[instrument]` names the span and records what is known at the start: the operation, the chain, the task;
+//! 2. what is known only later is declared as `Empty` and recorded then (`tracing` silently drops fields that are not
+//!    declared);
 //! 3. the outcome is always recorded, and a failure carries its typed reason. The text of the error is for people.
 //!
 //! `chain_id` may be a number, as here: `tracing-opentelemetry` exports a `u64` as a string, and chainspan reads both.
@@ -14,7 +14,7 @@ use tracing::{Span, instrument, warn};
 
 use crate::world::{self, Certificate, QuorumError, Receipt, Task, TaskError, TxError, Verdict, WebhookError};
 
-/// A task from request to on-chain result. A policy that denies is a success: a quorum has signed the denial.
+/// A task from request to on-chain result. A policy that denies is a success: a quorum signed the denial.
 #[instrument(
     name = "process task",
     skip_all,
@@ -35,7 +35,7 @@ pub(crate) async fn process_task(task: &Task) -> Result<Verdict, TaskError> {
         Ok(Verdict::Deny) => record("avs.outcome", "deny"),
         Err(error) => {
             failed("error.type", error.kind(), error);
-            // Somebody waits for this task: tell them. Whether that works changes nothing about the task's own outcome.
+            // Tell whoever waits for this task. Whether that works does not change the task's own outcome.
             let _ = deliver_webhook(task).await;
         }
     }
@@ -90,7 +90,7 @@ async fn broadcast_task(task: &Task, phase: &'static str) {
 async fn aggregate_signatures(task: &Task) -> Result<Certificate, QuorumError> {
     let begin = Instant::now();
     let answers = world::collect_signatures(task).await;
-    // Stake and signers are worth knowing whether it worked or not: record them before the result is looked at.
+    // Stake and signers are worth knowing in any case: record them before looking at the result.
     let span = Span::current();
     span.record("avs.quorum.signed_stake_ratio", answers.signed_stake_ratio);
     span.record("avs.operators.signed", answers.signed);
@@ -132,8 +132,8 @@ async fn submit_transaction(task: &Task, certificate: &Certificate) -> Result<Re
     let mut attempt = 1;
     let result = loop {
         match world::send_transaction(task, certificate, attempt).await {
-            Err(error) if error.may_pass() && attempt < ATTEMPTS => {
-                // A warning, not an error: this attempt has failed, the operation has not.
+            Err(error) if error.is_temporary() && attempt < ATTEMPTS => {
+                // A warning, not an error: this attempt failed, the operation has not.
                 warn!(%error, attempt, "transaction will be sent again");
                 attempt += 1;
             }
@@ -156,7 +156,7 @@ async fn submit_transaction(task: &Task, certificate: &Certificate) -> Result<Re
     }
 }
 
-/// Tells the owner of a task that it has failed.
+/// Tells the owner of a task that it failed.
 #[instrument(
     name = "deliver webhook",
     skip_all,

@@ -1,5 +1,5 @@
-//! What a gateway talks to, pretended: operators, an RPC endpoint and webhooks. Tasks fail by their number, so that a short
-//! run shows every outcome, and shows the same ones each time.
+//! A simulated world around the gateway: operators, an RPC endpoint and webhooks. Whether a task fails depends on its number,
+//! so that a short run shows every outcome, and the same ones each time.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub(crate) const CHAINS: [Chain; 2] = [
     Chain { id: 8453, block_time: Duration::from_millis(5) },
 ];
 
-/// A chain, in fast motion.
+/// A chain with very short block times.
 #[derive(Clone, Copy)]
 pub(crate) struct Chain {
     pub(crate) id: u64,
@@ -30,23 +30,23 @@ pub(crate) struct Task {
     scenario: Scenario,
 }
 
-/// What becomes of a task.
+/// How a task goes.
 #[derive(Clone, Copy, PartialEq)]
 enum Scenario {
     Allowed,
     Denied,
     /// The first attempt to submit fails, the second succeeds.
     RpcHiccup,
-    /// Too little stake has signed in time; the webhook arrives.
+    /// Too little stake signs in time; the webhook arrives.
     NoQuorum,
-    /// The account's nonce is taken; the webhook's receiver is down.
+    /// The nonce is already used; the webhook's receiver is down.
     NonceTaken,
-    /// The RPC endpoint stays away for every attempt; the webhook times out.
+    /// The RPC endpoint is down for every attempt; the webhook times out.
     RpcDown,
 }
 
 impl Task {
-    /// After how many tasks every scenario has been seen.
+    /// The number of tasks after which every scenario has occurred.
     pub(crate) const SCENARIOS: usize = Self::SCRIPT.len();
     const SCRIPT: [Scenario; 8] = [
         Scenario::Allowed,
@@ -66,14 +66,14 @@ impl Task {
     }
 }
 
-/// What the operators have agreed on.
+/// What the operators agreed on.
 #[derive(Clone, Copy)]
 pub(crate) enum Verdict {
     Allow,
     Deny,
 }
 
-/// Why a task has failed.
+/// Why a task failed.
 #[derive(Debug, Error)]
 pub(crate) enum TaskError {
     #[error("no quorum: {0}")]
@@ -83,7 +83,7 @@ pub(crate) enum TaskError {
 }
 
 impl TaskError {
-    /// For `error.type`: the operation that has failed says more in its own span.
+    /// For `error.type`; the operation that failed says more in its own span.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Quorum(_) => "quorum_failed",
@@ -127,7 +127,7 @@ impl TxError {
     }
 
     /// Whether another attempt may succeed.
-    pub(crate) fn may_pass(&self) -> bool {
+    pub(crate) fn is_temporary(&self) -> bool {
         matches!(self, Self::Unavailable)
     }
 }
@@ -151,7 +151,7 @@ impl WebhookError {
     }
 }
 
-/// What the operators have answered by the deadline.
+/// The operators' answers by the deadline.
 pub(crate) struct Answers {
     pub(crate) signed: i64,
     pub(crate) signed_stake_ratio: f64,

@@ -26,7 +26,6 @@ mod codec;
 mod compare;
 mod drive;
 mod gateway;
-mod http_get;
 mod series;
 pub mod spec;
 mod truth;
@@ -39,7 +38,6 @@ pub use drive::{
     RetryLimits, TargetError, drive, drive_with_faults,
 };
 pub use gateway::{Batch, Chain, FAULT_PROFILES, FaultProfile, Flavour, Gateway, GatewaySettings, gateways};
-pub use http_get::{HttpGetError, http_get};
 pub use series::{Expected, FAMILIES, MEASURED, MetricFamily, Series, Shape};
 pub use truth::{
     BatchFacts, Durations, ExpectedTag, ExplicitHistogram, FineHistogram, GaugeKey, GaugeReading, Identity,

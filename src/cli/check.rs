@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::output::{USAGE, say};
 use crate::config::{Config, Role, Source, format_size, print, schema};
 
 /// Validate a configuration and show what it would run
@@ -31,16 +32,16 @@ pub struct CheckArgs {
 /// None of its own: a wrong configuration is an exit code.
 pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     if args.schema {
-        super::say(&schema())?;
+        say(&schema())?;
         return Ok(ExitCode::SUCCESS);
     }
     let source = Source::find(args.config.as_deref());
     match source.load() {
-        Ok(config) if args.print => super::say(&format!("# {source}: valid\n{}", print(&config)))?,
-        Ok(config) => super::say(&format!("{source}: valid\n{}", summary(&config)))?,
+        Ok(config) if args.print => say(&format!("# {source}: valid\n{}", print(&config)))?,
+        Ok(config) => say(&format!("{source}: valid\n{}", summary(&config)))?,
         Err(errors) => {
             eprintln!("{errors}");
-            return Ok(ExitCode::from(super::USAGE));
+            return Ok(ExitCode::from(USAGE));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -1,35 +1,31 @@
-//! `chainspan health`: asks a running chainspan how it is, for container health checks without curl.
+//! `chainspan health`: checks the health of a running chainspan, for container health checks without curl.
 //!
-//! Answers within two seconds whatever the other side does, and reads no more than a bounded body.
+//! It answers within two seconds whatever the other side does, and reads a bounded answer.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use bytes::Bytes;
-use http::{Request, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_util::rt::TokioIo;
+use http::{StatusCode, Uri};
 use serde_json::Value;
-use tokio::net::TcpStream;
 
-/// All of it: name lookup, connecting, asking, reading.
+use super::http_get;
+use super::output::say;
+
+/// For everything together: name lookup, connecting, the request, reading the answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// Far more than one entry for each of 10,000 chains.
-const MAX_BODY: usize = 4 << 20;
 
-/// Asks a running chainspan how it is, for container health checks
+/// Check the health of a running chainspan
 ///
 /// Prints the verdict (pass, warn or fail) and every check that does not pass.
-/// Gives up after 2 seconds. Exit code 0: pass or warn. 1: not.
+/// Gives up after 2 seconds. Exit code 0: pass or warn. 1: fail, or no answer.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  chainspan health --ready --endpoint http://127.0.0.1:13133")]
 pub struct HealthArgs {
-    /// Ask whether it can accept spans, and not only whether it is alive
+    /// Check whether it can accept spans, not only whether it is alive
     #[arg(long)]
     ready: bool,
-    /// Where extensions.health_check listens
+    /// The address of extensions.health_check
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:13133", value_parser = endpoint)]
     endpoint: Endpoint,
 }
@@ -55,40 +51,25 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
     Ok(Endpoint { authority: authority.to_string(), address })
 }
 
-/// Asks, and prints the answer.
+/// Runs the command.
 ///
 /// # Errors
-/// The thread that asks could not be set up.
+/// The request could not be prepared, or the result could not be written.
 pub fn health(args: HealthArgs) -> anyhow::Result<ExitCode> {
     let path = if args.ready { "/health/ready" } else { "/health" };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let asked = runtime.block_on(async { tokio::time::timeout(TIMEOUT, ask(&args.endpoint, path)).await });
-    // A name lookup that hangs must not hold the process.
+    let asked = runtime.block_on(async {
+        tokio::time::timeout(TIMEOUT, http_get::get(&args.endpoint.address, &args.endpoint.authority, path)).await
+    });
+    // A name lookup that hangs must not keep the process alive.
     runtime.shutdown_background();
     let (healthy, text) = match asked {
         Ok(Ok((status, body))) => verdict(status, &body),
         Ok(Err(error)) => (false, format!("fail: {error:#}\n")),
         Err(_) => (false, format!("fail: no answer from {} within {} s\n", args.endpoint.authority, TIMEOUT.as_secs())),
     };
-    super::say(&text)?;
+    say(&text)?;
     Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-async fn ask(endpoint: &Endpoint, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
-    let whom = || format!("cannot reach {}", endpoint.authority);
-    let stream = TcpStream::connect(&endpoint.address).await.with_context(whom)?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.with_context(whom)?;
-    let connection = tokio::spawn(connection);
-    let request = Request::get(path).header(http::header::HOST, &endpoint.authority).body(Empty::<Bytes>::new())?;
-    let answer = sender.send_request(request).await.context("no HTTP answer")?;
-    let status = answer.status();
-    let body = Limited::new(answer.into_body(), MAX_BODY).collect().await;
-    connection.abort();
-    match body {
-        Ok(body) => Ok((status, body.to_bytes())),
-        Err(error) => bail!("the answer broke off: {error}"),
-    }
 }
 
 /// Whether `application/health+json` in `body` means healthy, and the text for a person.
@@ -97,7 +78,7 @@ fn verdict(code: StatusCode, body: &[u8]) -> (bool, String) {
         return (false, format!("fail: the answer ({code}) is not application/health+json; is this chainspan?\n"));
     };
     let Some(status @ ("pass" | "warn" | "fail")) = body["status"].as_str() else {
-        return (false, format!("fail: the answer ({code}) holds no status; is this chainspan?\n"));
+        return (false, format!("fail: the answer ({code}) has no status; is this chainspan?\n"));
     };
     let checks: Vec<(&str, &Value)> = body["checks"].as_object().map_or_else(Vec::new, |checks| {
         checks.iter().flat_map(|(name, entry)| entries(entry).map(move |entry| (name.as_str(), entry))).collect()

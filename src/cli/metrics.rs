@@ -1,10 +1,10 @@
-//! `chainspan metrics`: every metric that there is, from the two tables in the code.
+//! `chainspan metrics`: lists every metric, from the tables that the code itself uses.
 
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::say;
+use super::output::say;
 use super::table::{self, Column, Table};
 use crate::red::{CALL_METRICS, CallMetric, CatalogueEntry, Instrument, Metric};
 use crate::telemetry::{MetricKind, OWN_METRICS};
@@ -12,11 +12,14 @@ use crate::telemetry::{MetricKind, OWN_METRICS};
 /// The default namespace, as OTLP and as Prometheus write it.
 const NAMESPACE: (&str, &str) = ("avs.gateway", "avs_gateway");
 
-/// Lists every metric: those derived from spans, those for Jaeger, then those of chainspan itself
+/// List every metric that chainspan exports
+///
+/// First those derived from spans, then those for Jaeger, then those of chainspan
+/// itself.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  chainspan metrics | grep quorum")]
 pub struct MetricsArgs {
-    /// How they are listed
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 }
@@ -32,33 +35,14 @@ enum Format {
 /// Runs the command.
 ///
 /// # Errors
-/// When the result cannot be written.
+/// The result could not be written.
 pub fn metrics(args: &MetricsArgs) -> anyhow::Result<ExitCode> {
     let write = match args.format {
         Format::Table => |(columns, rows): Metrics| Table::uncut(columns).print(rows),
-        Format::Markdown => markdown,
+        Format::Markdown => |(columns, rows): Metrics| table::markdown(columns, rows),
     };
     say(&[derived(), calls(), own()].map(write).join("\n"))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The metrics derived from spans as a Markdown table.
-pub fn derived_markdown() -> String {
-    markdown(derived())
-}
-
-/// The metrics for Jaeger as a Markdown table.
-pub fn calls_markdown() -> String {
-    markdown(calls())
-}
-
-/// The metrics of chainspan itself as a Markdown table.
-pub fn own_markdown() -> String {
-    markdown(own())
-}
-
-fn markdown((columns, rows): Metrics) -> String {
-    table::markdown(columns, rows)
 }
 
 /// The columns of a table and its rows.

@@ -6,19 +6,20 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::output::{USAGE, VERSION};
 use crate::config::{Config, Source};
-use crate::service::Service;
+use crate::service::{Service, ServiceError};
 use crate::telemetry;
 
-/// Receives, tags, measures and forwards, until SIGTERM or SIGINT
+/// Receive, tag, measure and forward spans until SIGTERM or SIGINT
 ///
-/// Exit code 0: everything in hand was delivered or is on disk. 1: could not start, or could
-/// not keep a promise. 2: the configuration is wrong.
+/// Exit code 0: everything that was accepted is delivered or on disk. 1: could not start, or
+/// could not deliver what it had accepted. 2: the configuration is wrong.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  chainspan run --config collector-config.yaml")]
 pub struct RunArgs {
-    /// The file [default: ./collector-config.yaml, else
-    /// /etc/chainspan/collector-config.yaml, else the one that was shipped]
+    /// The configuration [default: ./collector-config.yaml, else
+    /// /etc/chainspan/collector-config.yaml, else the shipped one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -33,37 +34,48 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(errors) => {
             eprintln!("{errors}");
-            return Ok(ExitCode::from(super::USAGE));
+            return Ok(ExitCode::from(USAGE));
         }
     };
     telemetry::logs::init(config.logs.level, config.logs.encoding)?;
     keep_freed_memory();
-    tracing::info!(config = %source, version = super::VERSION, "starting");
-    // One thread carries all requests: at about a million spans a second it is faster than any gateway, nothing that it
-    // does waits for another, and a sidecar should not spread over a machine that belongs to its gateway. What takes long
-    // (large requests, pages for Prometheus, the disk, health) has threads of its own. docs/performance.md has the figures.
+    tracing::info!(config = %source, version = VERSION, "starting");
+    // One thread carries all requests: at about a million spans a second it is faster than any gateway, it never waits for
+    // another thread, and a sidecar should leave the machine to its gateway. What takes long (large requests, Prometheus
+    // pages, the disk, health) has threads of its own. docs/performance.md has the figures.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")?;
     let result = runtime.block_on(serve(config));
     // A second signal must end the process at once, whatever a task is waiting for.
     runtime.shutdown_background();
-    result
+    result.map_err(|error| with_hint(error, &source))
 }
 
-/// The GNU C library gives the end of its heap back to the system as soon as 128 KiB of it are free, which is whenever the
-/// body of a large request has been sent, and takes it anew, page by page, for the next one. Once it has freed something
-/// larger that it had mapped by itself, it keeps twice as much (mallopt(3), `M_MMAP_THRESHOLD`). Mapped, but never touched:
-/// this takes no memory. Other C libraries do not mind.
+/// Says how to choose another directory to somebody who has no configuration yet.
+fn with_hint(error: anyhow::Error, source: &Source) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(ServiceError::Store(_)) if *source == Source::Shipped => anyhow::anyhow!(
+            "{error:#}\nThe shipped configuration uses this directory. To choose another one, write a configuration of your own with\n  \
+             chainspan check --print > collector-config.yaml\nchange the directory in it, and start run in the directory of that file."
+        ),
+        _ => error,
+    }
+}
+
+/// The GNU C library returns the end of its heap to the system as soon as 128 KiB of it are free, which happens whenever the
+/// body of a large request has been sent, and gets it back page by page for the next one. Once a larger block that it had
+/// mapped separately was freed, it keeps twice the size of that block (mallopt(3), `M_MMAP_THRESHOLD`). The block here is
+/// never touched, so it costs no memory. Other C libraries are not affected.
 fn keep_freed_memory() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(4 << 20)));
 }
 
 async fn serve(config: Config) -> anyhow::Result<ExitCode> {
-    // Before anything is bound: a signal that comes early still drains.
-    let mut signals = Signals::new().context("cannot listen for signals")?;
+    // Before anything is bound, so that an early signal still drains.
+    let mut signals = StopSignals::new().context("cannot listen for signals")?;
     let service = tokio::select! {
         started = Service::start(config) => started?,
-        // A store may take its time to recover. Nothing was accepted, so nothing is owed.
+        // A store may take long to recover. Nothing was accepted yet, so nothing must be drained.
         name = signals.next() => {
             tracing::info!(signal = name, "stopped before it had started");
             return Ok(ExitCode::SUCCESS);
@@ -85,18 +97,18 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The signals that ask us to stop.
-struct Signals {
+/// The signals that stop the pipeline.
+struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl Signals {
+impl StopSignals {
     fn new() -> std::io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// The name of the next one.
+    /// Waits for the next one and returns its name.
     async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",

@@ -29,7 +29,8 @@ impl Drop for DirectoryLock {
 pub(super) fn lock(directory: &Path) -> Result<DirectoryLock, StoreError> {
     let failed = |error: io::Error| {
         StoreError(format!(
-            "the store directory {} cannot be used: {error}; set file_storage.directory to one that can be written",
+            "the store directory {} cannot be used: {error}; set extensions.file_storage.directory to a \
+             directory that you can write to",
             directory.display()
         ))
     };

@@ -127,6 +127,7 @@ fn help_fits_a_screen() {
         &["demo", "--help"],
         &["load", "--help"],
         &["health", "--help"],
+        &["metrics", "--help"],
         &["dlq", "--help"],
         &["dlq", "list", "--help"],
         &["dlq", "show", "--help"],

@@ -10,6 +10,7 @@ use chainspan::service::Service;
 use chainspan_sim::{
     self as sim, Agent, Chain, Client, FaultPlan, Fleet, LoadPlan, Progress, Relay, RetryLimits, Truth,
 };
+use chainspan_testing::http_get;
 use tokio::sync::{Mutex, MutexGuard};
 
 pub const NAMESPACE: &str = "avs.gateway";
@@ -78,7 +79,7 @@ impl Setup {
 
     /// The Prometheus page.
     pub async fn page(&self) -> String {
-        sim::http_get(self.service.listening()["prometheus"], "/metrics").await.unwrap()
+        http_get::fetch(self.service.listening()["prometheus"], "/metrics").await.unwrap()
     }
 }
 

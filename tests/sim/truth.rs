@@ -9,6 +9,7 @@ use std::time::Duration;
 use chainspan::cli::demo;
 use chainspan::service::Service;
 use chainspan_sim::{self as sim, Agent, Chain, Client, Fleet, LoadPlan, Progress, RetryLimits, Truth};
+use chainspan_testing::http_get;
 
 use crate::support::alone;
 
@@ -50,7 +51,7 @@ async fn ten_gateways_are_measured_exactly() {
     let report = progress.report();
     assert_eq!(report.ambiguous, 0, "{report:?}");
     assert_eq!(report.sent, report.acknowledged + report.refused, "{report:?}");
-    let page = sim::http_get(metrics, "/metrics").await.unwrap();
+    let page = http_get::fetch(metrics, "/metrics").await.unwrap();
     progress.with_truth(|truth| {
         let differences = truth.compare(&page, "avs.gateway").unwrap();
         let lines: Vec<String> = differences.iter().take(30).map(ToString::to_string).collect();

@@ -62,12 +62,12 @@ pub enum TargetError {
         source: tonic::transport::Error,
     },
     /// Nothing answers there.
-    #[error("cannot connect to {target}; is an OTLP gRPC receiver running there?")]
+    #[error("cannot connect to {target}: {reason}; is an OTLP gRPC receiver running there?")]
     Unreachable {
         /// As it was given.
         target: String,
-        /// What the system said.
-        source: tonic::transport::Error,
+        /// The error of the system.
+        reason: String,
     },
 }
 
@@ -98,7 +98,7 @@ impl Client {
     /// Connects once: distinguishes a wrong address from a slow receiver before anything is sent.
     pub async fn reach(&self) -> Result<(), TargetError> {
         let connected = self.endpoint.connect().await.map(drop);
-        connected.map_err(|source| TargetError::Unreachable { target: self.target.clone(), source })
+        connected.map_err(|error| TargetError::Unreachable { target: self.target.clone(), reason: root_cause(&error) })
     }
 
     /// Sends one encoded `ExportTraceServiceRequest` until the answer is final or the time is up.
@@ -161,6 +161,15 @@ impl Client {
             _ => Ok(()),
         }
     }
+}
+
+/// The text of the innermost error: those around it only say that it happened while connecting.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }
 
 /// A status for an answer that did not come.

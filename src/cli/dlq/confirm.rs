@@ -5,7 +5,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use serde_json::{Value, json};
 
 use crate::admin::letters::api;
-use crate::cli::say;
+use crate::cli::output::say;
 
 /// Asks on a terminal. Without one nobody can answer: says what to add to the command instead.
 pub(super) fn confirmed(what: &str, fix: &str) -> anyhow::Result<bool> {

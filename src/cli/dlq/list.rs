@@ -9,7 +9,7 @@ use super::client::{DlqClient, answer};
 use super::text::{letters, none, plain};
 use super::time;
 use crate::admin::letters::api;
-use crate::cli::say;
+use crate::cli::output::say;
 use crate::cli::table::{Column, Table};
 use crate::clock;
 

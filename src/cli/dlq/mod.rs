@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::Subcommand;
 
-use crate::cli::USAGE;
+use crate::cli::output::USAGE;
 use crate::config::{Config, FileStorage, LogEncoding, LogLevel, Source};
 use crate::telemetry;
 use args::StoreArgs;

@@ -14,7 +14,7 @@ use super::confirm::{confirmed, print, sum_json};
 use super::text::{content, letters, none, plain};
 use crate::admin::letters::api;
 use crate::cli::format::count;
-use crate::cli::say;
+use crate::cli::output::say;
 
 /// Without a terminal, progress is reported no more often than this.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);

@@ -14,7 +14,7 @@ use super::text::plain;
 use super::time;
 use crate::admin::letters::api;
 use crate::cli::format::{count, nanos};
-use crate::cli::say;
+use crate::cli::output::{say, say_json};
 use crate::clock;
 
 /// Show one dead letter: why it died, and its spans
@@ -48,7 +48,7 @@ pub(super) async fn show(client: &mut DlqClient, args: ShowArgs) -> anyhow::Resu
             ("received".to_owned(), received.into()),
             ("content".to_owned(), serde_json::to_value(&content)?),
         ]);
-        say(&(serde_json::to_string_pretty(&object)? + "\n"))?;
+        say_json(&object)?;
     } else {
         say(&text(&letter, &content))?;
     }

@@ -11,7 +11,7 @@ use super::text::{letters, none, plain};
 use super::time;
 use crate::admin::letters::api;
 use crate::cli::format::count;
-use crate::cli::say;
+use crate::cli::output::{say, say_json};
 use crate::cli::table::{Column, Table};
 use crate::clock;
 
@@ -59,7 +59,7 @@ pub(super) async fn stats(client: &mut DlqClient, args: StatsArgs) -> anyhow::Re
     }
     let store = answer(client.service().stats(api::StatsRequest {})).await?.into_inner();
     if args.json {
-        say(&(serde_json::to_string_pretty(&object(&sum, &groups, &store))? + "\n"))?;
+        say_json(&object(&sum, &groups, &store))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = Table::new(COLUMNS);

@@ -1,70 +1,71 @@
-//! What a person wants to know of each chain, added up either from a scrape or from the ground truth.
+//! The figures of each chain that the demo shows, added up from a scrape or from the ground truth.
 
 use std::collections::BTreeMap;
 
-use chainspan_sim::{Series, Truth};
+use chainspan_sim::{Series, Truth, spec};
 
 /// The figures of one chain over all gateways.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Tally {
-    /// Operations of any outcome.
+pub(super) struct ChainTotals {
+    /// Operations with any outcome.
     pub(super) operations: u64,
     /// Those that failed.
     pub(super) failures: u64,
-    /// Aggregations of any outcome.
+    /// Aggregations with any outcome.
     pub(super) aggregations: u64,
     /// Failed aggregations of class `quorum`.
     pub(super) quorum_failures: u64,
     /// Failures of a task's steps by `error.type`.
     pub(super) reasons: BTreeMap<String, u64>,
-    /// Durations: cumulative count by upper bound in seconds, as bits so that they sort (all are positive).
+    /// Durations: cumulative count by upper bound in seconds; as bits, which sort alike because all are positive.
     buckets: BTreeMap<u64, u64>,
 }
 
 /// Chain label → figures.
-pub(super) type Tallies = BTreeMap<String, Tally>;
+pub(super) type TotalsByChain = BTreeMap<String, ChainTotals>;
 
-/// Adds up a scrape of the families under `prefix` (`avs_gateway_`).
-pub(super) fn of_scrape(samples: &BTreeMap<Series, f64>, prefix: &str) -> Tallies {
-    let mut tallies = Tallies::new();
+/// Adds up the metrics of `namespace` (`avs.gateway`) in a scrape.
+pub(super) fn from_scrape(samples: &BTreeMap<Series, f64>, namespace: &str) -> TotalsByChain {
+    let prefix = namespace.replace(['.', '-'], "_") + "_";
+    let mut chains = TotalsByChain::new();
     for (series, value) in samples {
-        let Some(name) = series.name.strip_prefix(prefix) else { continue };
+        let Some(name) = series.name.strip_prefix(&prefix) else { continue };
         if !matches!(name, "operations_total" | "operation_duration_seconds_bucket" | "quorum_failures_total") {
             continue;
         }
         let count = *value as u64;
-        let tally = tallies.entry(series.label("chain_id").to_owned()).or_default();
+        let totals = chains.entry(series.label("chain_id").to_owned()).or_default();
         match name {
             "operations_total" => {
                 let failed = series.label("outcome") == "failure";
-                tally.operation(series.label("operation"), failed, series.label("error_type"), count);
+                totals.operation(series.label("operation"), failed, series.label("error_type"), count);
             }
-            "quorum_failures_total" if series.label("class") == "quorum" => tally.quorum_failures += count,
+            "quorum_failures_total" if series.label("class") == "quorum" => totals.quorum_failures += count,
             "operation_duration_seconds_bucket" => {
                 let le: f64 = series.label("le").parse().unwrap_or(f64::INFINITY);
-                *tally.buckets.entry(le.to_bits()).or_insert(0) += count;
+                *totals.buckets.entry(le.to_bits()).or_insert(0) += count;
             }
             _ => {}
         }
     }
-    tallies
+    chains
 }
 
 /// Adds up the ground truth.
-pub(super) fn of_truth(truth: &Truth) -> Tallies {
-    let mut tallies = Tallies::new();
-    for (key, cell) in truth.totals() {
-        let tally = tallies.entry(key.chain_label()).or_default();
-        let count = cell.durations.count;
-        tally.operation(&key.operation, key.outcome == "failure", &key.reason, count);
+pub(super) fn from_truth(truth: &Truth) -> TotalsByChain {
+    let mut chains = TotalsByChain::new();
+    for (key, operations) in truth.totals() {
+        let totals = chains.entry(key.chain_label()).or_default();
+        let count = operations.durations.count;
+        totals.operation(&key.operation, key.outcome == "failure", &key.reason, count);
         if key.class == "quorum" {
-            tally.quorum_failures += count;
+            totals.quorum_failures += count;
         }
     }
-    tallies
+    chains
 }
 
-impl Tally {
+impl ChainTotals {
     fn operation(&mut self, operation: &str, failed: bool, reason: &str, count: u64) {
         self.operations += count;
         if operation == "bls_aggregation" {
@@ -73,13 +74,13 @@ impl Tally {
         if failed {
             self.failures += count;
         }
-        // A task fails because one of its steps did: the step's reason is the one that helps.
+        // A task fails because one of its steps did, and the step's reason is the useful one.
         if failed && operation != "task" {
             *self.reasons.entry(reason.to_owned()).or_insert(0) += count;
         }
     }
 
-    /// The commonest reason; `_OTHER` only when there is no better one.
+    /// The most common reason; `_OTHER` only if there is no other.
     pub(super) fn top_reason(&self) -> Option<&str> {
         let commonest = |named: bool| {
             let reasons = self.reasons.iter().filter(move |(reason, _)| (*reason != "_OTHER") == named);
@@ -88,7 +89,7 @@ impl Tally {
         commonest(true).or_else(|| commonest(false))
     }
 
-    /// Seconds below which the share `q` of the operations lies, interpolated inside a bucket as Prometheus does it.
+    /// The quantile `q` of the durations in seconds, interpolated within its bucket as Prometheus does.
     pub(super) fn quantile(&self, q: f64) -> Option<f64> {
         let total = *self.buckets.values().max()?;
         if total == 0 {
@@ -109,6 +110,22 @@ impl Tally {
     }
 }
 
+/// The name of a chain for people, from its label.
+pub(super) fn name(chain: &str) -> &str {
+    match chain.parse() {
+        Ok(id) => spec::chain_name(id).unwrap_or("unnamed"),
+        Err(_) if chain == "unknown" => "(no chain)",
+        Err(_) => chain,
+    }
+}
+
+/// By chain id; what has none comes last.
+pub(super) fn ordered(chains: &TotalsByChain) -> Vec<(&str, &ChainTotals)> {
+    let mut rows: Vec<(&str, &ChainTotals)> = chains.iter().map(|(chain, totals)| (chain.as_str(), totals)).collect();
+    rows.sort_by_key(|(chain, _)| chain.parse::<u64>().unwrap_or(u64::MAX));
+    rows
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,10 +142,10 @@ mod tests {
                     a_operation_duration_seconds_bucket{chain_id=\"1\",le=\"0.5\"} 0\n\
                     a_operation_duration_seconds_bucket{chain_id=\"1\",le=\"1.0\"} 10\n\
                     a_operation_duration_seconds_bucket{chain_id=\"1\",le=\"+Inf\"} 10\n";
-        let tallies = of_scrape(&parse_exposition(text).expect("it is well formed"), "a_");
-        let tally = &tallies["1"];
-        assert_eq!((tally.operations, tally.failures, tally.aggregations, tally.quorum_failures), (10, 3, 3, 3));
-        assert_eq!(tally.top_reason(), Some("no_responses"));
-        assert_eq!(tally.quantile(0.5), Some(0.75));
+        let chains = from_scrape(&parse_exposition(text).expect("it is well formed"), "a");
+        let totals = &chains["1"];
+        assert_eq!((totals.operations, totals.failures, totals.aggregations, totals.quorum_failures), (10, 3, 3, 3));
+        assert_eq!(totals.top_reason(), Some("no_responses"));
+        assert_eq!(totals.quantile(0.5), Some(0.75));
     }
 }
