@@ -257,6 +257,7 @@ impl<S: Spool> Actor<S> {
         let accounting = &mut inflight.entries.accounting;
         (accounting.oldest, accounting.breaker) = (oldest, policy.breaker.state());
         spool.publish(accounting);
+        debug_assert!(accounting.spans.holds() && accounting.requests.holds(), "{accounting:?}");
         meters.publish(accounting);
         accounting.clone_into(&mut lock(&self.published));
     }

@@ -26,7 +26,7 @@ use crate::otlp::{PerSignal, Signal};
 use crate::store::{Kept, Store};
 use crate::telemetry::Telemetry;
 
-/// What a debug destination may keep in memory.
+/// Bytes that a debug destination may hold in memory; what does not fit is discarded.
 const DEBUG_QUEUE_BYTES: u64 = 16 << 20;
 
 /// One `exporters.otlp/NAME` at work. Cloning shares it; its tasks end when the last clone and the last receipt are gone.
@@ -41,7 +41,7 @@ struct Handle {
     temporality: Temporality,
     timeout: Duration,
     max_request_bytes: usize,
-    /// The same, or less while the destination takes less.
+    /// The same, or less while the destination takes less; see `RequestLimit`.
     limit: Arc<AtomicUsize>,
     max_elapsed_time: Option<Duration>,
     inbox: mpsc::UnboundedSender<Command>,
@@ -72,7 +72,7 @@ impl Destination {
     /// Starts its task on the current tokio runtime. Nothing is dialled before there is something to send.
     ///
     /// # Errors
-    /// An endpoint, a header, a limit or a backoff that cannot work, or a store that cannot say what it holds.
+    /// An endpoint, a header, a limit or a backoff that cannot work, or a store that cannot be read.
     pub fn start(
         settings: config::Destination,
         telemetry: &Telemetry,
@@ -169,9 +169,9 @@ impl Destination {
         self.0.timeout
     }
 
-    /// Hands a parcel over; never waits. The receipt resolves when the destination or, where there is a store, the disk has
-    /// it, when it is refused, or at `deadline` (or after `max_elapsed_time`, if that is sooner). For a debug destination the receipt has resolved
-    /// already, the deadline does not matter, and what finds no room is counted as discarded.
+    /// Hands a parcel over; never waits. The receipt resolves when the destination has it (or the disk, with a store), when it
+    /// is refused, or at `deadline` (or after `max_elapsed_time`, if that is sooner). For a debug destination the receipt has
+    /// resolved already, `deadline` does not matter, and what finds no room is counted as discarded.
     pub fn hand_over(&self, parcel: Parcel, deadline: Instant) -> Receipt {
         self.take(parcel, deadline, false)
     }
@@ -215,7 +215,7 @@ impl Destination {
         Receipt::waiting(answer, self.0.inbox.clone())
     }
 
-    /// How it is, as one consistent view.
+    /// Its state at one moment.
     pub fn status(&self) -> DestinationStatus {
         let accounting = lock(&self.0.published).clone();
         DestinationStatus {
@@ -246,14 +246,15 @@ impl Destination {
         let _ = self.0.inbox.send(Command::Moved(moved));
     }
 
-    /// Tries again at once what waits for a pause of its own; one that the destination asked for is kept.
+    /// Ends pauses after failures, so that everything is tried again at once; a pause that the destination asked for is kept.
     pub fn retry_now(&self) {
         // Fails only when the runtime is shutting down: then nothing waits.
         let _ = self.0.inbox.send(Command::RetryNow);
     }
 
-    /// Has everything written that clients still wait for or, without a store, hands it back as [`Undelivered::Closed`]. Goes
-    /// on with the rest, and takes more. `true`: something was handed back. Not for debug destinations, where nobody waits.
+    /// Answers every client that still waits: what they wait for is written or, without a store, handed back as
+    /// [`Undelivered::Closed`]. Delivery goes on. `true`: something was handed back. Not for debug destinations, where nobody
+    /// waits.
     ///
     /// [`Undelivered::Closed`]: super::Undelivered::Closed
     pub async fn flush_waiters(&self) -> bool {
@@ -263,10 +264,9 @@ impl Destination {
         finished.await.unwrap_or(false)
     }
 
-    /// Finishes what is in hand, until `deadline`. With a store, what is left shortly before that (at once, if the
-    /// destination is being left alone) is written, and its clients hear OK. What is left then is handed back as
-    /// [`Undelivered::Closed`], or discarded where nobody waits. Afterwards nothing more is taken. `true`: no client had to
-    /// be told to come again.
+    /// Delivers what is in flight, until `deadline`. With a store, what is left shortly before that is written (at once, if
+    /// delivery is paused), and its clients hear OK. What is left then is handed back as [`Undelivered::Closed`], or discarded
+    /// where nobody waits. Afterwards nothing more is taken. `true`: no client had to be told to retry.
     ///
     /// [`Undelivered::Closed`]: super::Undelivered::Closed
     pub async fn drain(&self, deadline: Instant) -> bool {

@@ -20,7 +20,7 @@ enum Fault {
     Backoff(#[from] BackoffError),
     #[error("{0} must be at least 1")]
     Zero(&'static str),
-    #[error("what is kept for it cannot be read: {0}")]
+    #[error("cannot read what the store holds for it: {0}")]
     Store(String),
 }
 
@@ -29,14 +29,17 @@ impl DestinationError {
         Self { name: name.to_owned(), fault }
     }
 
+    /// `endpoint` is not an address.
     pub(crate) fn endpoint(name: &str, endpoint: &str) -> Self {
         Self::new(name, Fault::Endpoint(endpoint.to_owned()))
     }
 
+    /// `header`, by name or by value, cannot be sent.
     pub(crate) fn header(name: &str, header: &str) -> Self {
         Self::new(name, Fault::Header(header.to_owned()))
     }
 
+    /// The intervals of `retry_on_failure` do not fit each other.
     pub(crate) fn backoff(name: &str, error: BackoffError) -> Self {
         Self::new(name, error.into())
     }
@@ -46,6 +49,7 @@ impl DestinationError {
         Self::new(name, Fault::Zero(key))
     }
 
+    /// The store cannot say what it holds.
     pub(crate) fn store(name: &str, error: &impl std::fmt::Display) -> Self {
         Self::new(name, Fault::Store(error.to_string()))
     }

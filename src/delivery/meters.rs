@@ -18,7 +18,7 @@ use crate::telemetry::{BREAKER_STATE, DEAD_LETTERS, DEAD_SPANS, SPILLED_SPANS, T
 /// The shortest time between two log lines of one kind.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The instruments and the voice of one destination.
+/// The metrics and the log of one destination.
 pub(crate) struct Meters {
     name: String,
     telemetry: Telemetry,
@@ -98,10 +98,10 @@ impl Meters {
         match judgement {
             Judgement::Misconfigured => tracing::error!(
                 exporter, %failure,
-                "the destination does not let us in: check endpoint, headers and credentials; the data is kept until then"
+                "the destination denies access: check endpoint, headers and credentials; the data is kept and retried"
             ),
             Judgement::Permanent => {
-                tracing::error!(exporter, %failure, "the destination rejects data for good: looking for the spans it rejects")
+                tracing::error!(exporter, %failure, "the destination rejects data for good: isolating the spans that it rejects")
             }
             Judgement::TooLarge => {
                 tracing::warn!(exporter, %failure, "the request is too large for the destination: sending it in halves")
@@ -117,11 +117,11 @@ impl Meters {
         tracing::warn!(
             exporter, signal, %failure,
             "the destination does not take {signal}: enable it there, or take the exporter out of the signal's pipeline; \
-             other signals go on, and this one is tried from time to time"
+             other signals are delivered, and this one is tried from time to time"
         );
     }
 
-    /// It does by now.
+    /// The destination takes `signal` now.
     pub(crate) fn implemented(&self, signal: Signal) {
         let (exporter, signal) = (&self.name, signal.name());
         tracing::info!(exporter, signal, "the destination takes {signal} again: delivery of {signal} resumes");
@@ -130,7 +130,7 @@ impl Meters {
     /// The first success after failures.
     pub(crate) fn recovered(&mut self, failures: u32) {
         if self.may_log("recovered") {
-            tracing::info!(exporter = self.name, failures, "delivery works again after failed attempts");
+            tracing::info!(exporter = self.name, failures, "delivery works again");
         }
     }
 
@@ -146,7 +146,7 @@ impl Meters {
         }
     }
 
-    /// The store did not take something.
+    /// The store turned something down.
     pub(crate) fn not_kept(&mut self, error: &NotKept) {
         let kind = match error {
             NotKept::Full => "full",
@@ -160,7 +160,7 @@ impl Meters {
         }
     }
 
-    /// The backlog cannot be read.
+    /// The records that wait cannot be read.
     pub(crate) fn unreadable(&mut self, error: &StoreError) {
         if self.may_log("unreadable") {
             let exporter = &self.name;
@@ -187,7 +187,7 @@ impl Meters {
                         exporter,
                         breaker,
                         why,
-                        "circuit breaker open: delivery paused, clients have to retry"
+                        "circuit breaker open: delivery paused, clients are told to retry"
                     );
                 }
             }

@@ -30,7 +30,7 @@ pub enum Undelivered {
         /// What the last attempt ended with.
         last_error: String,
     },
-    /// The destination refuses it and always will.
+    /// The destination refuses it for good.
     #[error("{destination} refuses the data: {message}")]
     Rejected {
         /// Component name.
@@ -40,7 +40,7 @@ pub enum Undelivered {
         /// The destination's own words.
         message: String,
     },
-    /// It was handed over to be sent once, and whether it arrived is not known.
+    /// It was to be sent at most once, and it is not known whether it arrived.
     #[error("{destination} may or may not have the data: {last_error}")]
     Ambiguous {
         /// Component name.
@@ -48,8 +48,8 @@ pub enum Undelivered {
         /// What the attempt ended with.
         last_error: String,
     },
-    /// The destination does not take it, and there is no room to keep it.
-    #[error("{destination} does not accept data at the moment, and no more can be kept for it")]
+    /// The destination does not take it, and the store has no room for it.
+    #[error("{destination} does not accept data at the moment, and the store is full or cannot be written")]
     Full {
         /// Component name.
         destination: String,

@@ -1,4 +1,4 @@
-//! What whoever hands a parcel over holds in hand until it is safe.
+//! The receipt for a parcel that was handed over.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! What a destination says of itself.
+//! The state of a destination as others see it.
 
 use std::time::Duration;
 
@@ -63,15 +63,15 @@ pub struct DestinationStatus {
     pub delivered_late: u64,
     /// Bytes queued or being sent.
     pub queue_bytes: u64,
-    /// Age of the oldest parcel that still waits, in memory or on disk (there, about).
+    /// Age of the oldest parcel that still waits, in memory or on disk (approximately, for those on disk).
     pub backlog_age: Option<Duration>,
     /// Consecutive failed attempts that speak against the destination (not those that refuse data); 0 when the last one
     /// succeeded.
     pub failures: u32,
     /// Whether delivery is paused.
     pub breaker: BreakerState,
-    /// What the last failed attempt ended with, while `failures` is not 0.
+    /// The error of the last failed attempt, while `failures` is not 0.
     pub last_error: Option<String>,
-    /// Signals that it does not take, with its words: they wait by themselves while the others go on.
+    /// Signals that it does not take (`untaken` in `/status`), with its error: they wait while the others are delivered.
     pub unimplemented: Vec<(Signal, String)>,
 }

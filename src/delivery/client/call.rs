@@ -1,4 +1,4 @@
-//! One attempt: a unary gRPC call made by hand over [`Link`], so that the bodies of a batch go out where they lie.
+//! One attempt to deliver a batch: a unary gRPC call over a [`Link`]. The bodies are sent without being joined.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,9 +20,10 @@ use crate::delivery::error::DestinationError;
 use crate::delivery::policy::Failure;
 use crate::otlp::{PerSignal, Signal};
 
+/// Time to connect, unless the timeout of an attempt is shorter.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Knows how to call one destination.
+/// The gRPC client of one destination.
 #[derive(Debug)]
 pub(crate) struct Client {
     authority: String,
@@ -31,7 +32,7 @@ pub(crate) struct Client {
     timeout: Duration,
 }
 
-/// How an attempt ended. The connection comes back only when it is fit for another request.
+/// How an attempt ended. The connection is returned only if it can carry another request.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) link: Option<Link>,
@@ -39,7 +40,10 @@ pub(crate) struct Finished {
 }
 
 impl Client {
-    /// Checks endpoint and headers.
+    /// Prepares a request for each signal.
+    ///
+    /// # Errors
+    /// An endpoint that is not `HOST:PORT`, or a header that cannot be sent.
     pub(crate) fn new(settings: &config::Destination) -> Result<Self, DestinationError> {
         let template = |signal: Signal| -> Result<Request<()>, DestinationError> {
             let uri: Uri = format!("http://{}{}", settings.endpoint, signal.grpc_path())
@@ -92,7 +96,7 @@ impl Client {
         }
     }
 
-    /// Sets `sent` as soon as the destination may see anything of the request.
+    /// Sets `sent` as soon as the destination may have seen part of the request.
     async fn exchange(
         &self,
         mut link: Option<Link>,
@@ -125,7 +129,7 @@ impl Client {
                     }
                     return Finished { link: fit.then_some(open), outcome };
                 }
-                // The destination closed the connection while it lay idle and says that it did not look at the request.
+                // The destination closed the idle connection, and says that it has not processed the request: try a new one.
                 Err(error) if reused && untouched(&error) => sent.store(false, Ordering::Relaxed),
                 Err(error) => {
                     let failure = Failure::broken(format!("the connection failed: {error}"));
@@ -150,7 +154,7 @@ impl Client {
         Ok(link)
     }
 
-    /// Compression is work for a thread of its own: the one that calls serves the queue.
+    /// Compresses on a thread of its own: this one has a queue to serve.
     async fn message(&self, bodies: Vec<Bytes>) -> Result<Chunks, Failure> {
         let compression = self.compression;
         let message = match compression {
@@ -160,7 +164,7 @@ impl Client {
                 Err(error) => return Err(Failure::transport(format!("compression failed: {error}"))),
             },
         };
-        message.map_err(|error| Failure::transport(format!("cannot write the message: {error}")))
+        message.map_err(|error| Failure::transport(format!("cannot encode the message: {error}")))
     }
 }
 

@@ -1,12 +1,12 @@
-//! A message in several pieces of memory, given to HTTP/2 as one: bodies of a batch go out where they lie, and frames
-//! need not end where a body ends.
+//! A message that lies in several buffers, given to HTTP/2 as one: the bodies of a batch are sent without being joined, and
+//! frames need not end where a body ends.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
-/// Chunks read one after the other. A chunk's memory is given up as soon as it has been read.
+/// Buffers that are read one after the other. Each is freed as soon as it has been read.
 #[derive(Debug, Default)]
 pub(crate) struct Chunks {
     chunks: VecDeque<Bytes>,
@@ -14,7 +14,7 @@ pub(crate) struct Chunks {
 }
 
 impl Chunks {
-    /// A rope of `prefix` and `bodies`, empty ones left out.
+    /// `prefix`, then `bodies`; empty ones are left out.
     pub(crate) fn new(prefix: Bytes, bodies: Vec<Bytes>) -> Self {
         let mut chunks = VecDeque::with_capacity(bodies.len() + 1);
         chunks.push_back(prefix);
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Read in steps of any size, vectored or not, a rope yields the concatenation of its chunks.
+        /// Read in steps of any size, vectored or not, they yield their concatenation.
         #[test]
         fn a_rope_reads_like_its_chunks_joined(
             bodies in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..20), 0..6),

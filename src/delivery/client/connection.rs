@@ -1,5 +1,5 @@
-//! One HTTP/2 connection to a destination, one request at a time. A connection that failed, timed out or was left in the
-//! middle of a request is torn down at once, and with it every byte it still held.
+//! One HTTP/2 connection to a destination, one request at a time. A connection that failed, timed out or was abandoned in
+//! the middle of a request is closed at once, which frees every byte that it still held.
 
 use std::future::{Future, poll_fn};
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,16 +18,17 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use super::chunks::Chunks;
 use crate::delivery::policy::Failure;
 
-/// Between two pings. The agent answers more than one in 5 minutes with GOAWAY.
+/// Time between two keep-alive pings. The agent answers more than one in 5 minutes with GOAWAY.
 const PING_INTERVAL: Duration = Duration::from_secs(330);
+/// A ping that is not answered within this time ends the connection.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// What we are ready to receive: answers are small.
+/// Bytes of flow control that we grant: answers are small.
 const WINDOW: u32 = 1 << 20;
 const MAX_HEADERS: u32 = 64 << 10;
-/// A message beyond this goes out in several DATA frames: HTTP/2's default limit of a frame, which the agent keeps.
+/// Bytes of one DATA frame: HTTP/2's default limit, which the agent keeps. A longer message takes several.
 const ONE_FRAME: usize = 16 << 10;
 
-/// An open connection. Dropped while `idle`, it says goodbye; dropped otherwise, it is cut.
+/// An open connection. Dropped while `idle`, it is closed in good order; dropped in the middle of a request, it is cut.
 #[derive(Debug)]
 pub(crate) struct Link {
     requests: SendRequest<Chunks>,
@@ -122,7 +123,7 @@ fn cork(_: &OwnedFd, _: bool) -> bool {
     false
 }
 
-/// Ends when a ping stays unanswered.
+/// Pings from time to time, and ends when a ping is not answered.
 async fn keep_alive(mut pings: PingPong) {
     let mut ticks = interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,5 +1,5 @@
-//! The gRPC message around a batch: the 5-byte prefix (compressed flag, length) and the bodies, compressed or as they
-//! are. Uncompressed bodies are never copied.
+//! Builds the gRPC message of a batch: the 5-byte prefix (compressed flag, length) and the bodies, compressed or not.
+//! Uncompressed bodies are never copied.
 
 use std::io::{self, Write};
 
@@ -10,7 +10,7 @@ use crate::config::Compression;
 
 const PREFIX: usize = 5;
 
-/// The value of `grpc-encoding`; `None` when the message goes out as it is.
+/// The value of `grpc-encoding`; `None` when the message is not compressed.
 pub(crate) fn grpc_encoding(compression: Compression) -> Option<&'static str> {
     match compression {
         Compression::None => None,
@@ -19,7 +19,10 @@ pub(crate) fn grpc_encoding(compression: Compression) -> Option<&'static str> {
     }
 }
 
-/// One gRPC message of all `bodies`. Fails only for a message of more than 4 GiB or for want of memory.
+/// One gRPC message of all `bodies`.
+///
+/// # Errors
+/// A message of more than 4 GiB, or no memory.
 pub(crate) fn message(bodies: Vec<Bytes>, compression: Compression) -> io::Result<Chunks> {
     match compression {
         Compression::None => {

@@ -1,4 +1,4 @@
-//! One unary gRPC call, made by hand over HTTP/2 so that the bodies of a batch go out where they lie.
+//! One unary gRPC call over HTTP/2, written so that the bodies of a batch are sent without being joined.
 //!
 //! ```text
 //! call ─► connection (dial, ping, tear down) ─► HTTP/2
@@ -6,7 +6,7 @@
 //!   └ response: status, RetryInfo, partial success
 //! ```
 //!
-//! Nothing in here decides what happens next, and nothing that a destination sends is trusted to be small.
+//! Nothing in here decides what happens after a failure, and nothing that a destination sends is trusted to be small.
 
 mod call;
 mod chunks;

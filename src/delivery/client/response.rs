@@ -1,5 +1,5 @@
-//! What a destination answers: status, RetryInfo, partial success. Everything in here was written by somebody else, so
-//! every size is capped before anything is parsed.
+//! Reads what a destination answers: status, RetryInfo, partial success. None of it is trusted: every size is capped before
+//! anything is parsed.
 
 use http::HeaderMap;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
@@ -8,17 +8,19 @@ use tonic::Code;
 use tonic::metadata::MetadataMap;
 use tonic_types::StatusExt;
 
-use crate::delivery::policy::Failure;
-use crate::delivery::policy::LONGEST_RETRY_INFO;
+use crate::delivery::policy::{Failure, LONGEST_RETRY_INFO};
 
+/// Bytes of an answer that are read; the rest is skipped.
 const MAX_BODY: usize = 64 << 10;
+/// Bytes of status details above which they, and RetryInfo in them, are ignored.
 const MAX_DETAILS: usize = 8 << 10;
+/// Bytes of an error message that are kept.
 pub(super) const MAX_MESSAGE: usize = 1 << 10;
 
-/// The destination has the request.
+/// The destination has taken the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Acknowledgement {
-    /// `partial_success.rejected_*`.
+    /// `partial_success.rejected_*`: how many items it turned away.
     pub(crate) rejected: u64,
     /// `partial_success.error_message`.
     pub(crate) message: String,
@@ -50,7 +52,7 @@ pub(crate) async fn read(response: http::Response<h2::RecvStream>) -> Result<Ack
 }
 
 /// The three `ExportXServiceResponse` have one shape: `partial_success` (1) with the number rejected (1) and a message
-/// (2). An answer that cannot be read is an acknowledgement all the same: its status says so.
+/// (2). An answer that cannot be decoded is still an acknowledgement: its status says OK.
 pub(super) fn partial_success(body: &[u8]) -> Acknowledgement {
     let message = match body.split_at_checked(5) {
         Some(([0, ..], message)) => message,

@@ -17,18 +17,18 @@ pub(crate) struct Accounting {
     pub(crate) requests: Conservation,
     pub(crate) delivered_late: u64,
     queue_bytes: u64,
-    /// What waits in memory, since when.
+    /// Since when the oldest parcel has waited in memory.
     pub(crate) oldest: Option<Instant>,
-    /// When the oldest of what waits on disk was received, about, of each signal; nanoseconds since the Unix epoch.
+    /// About when the oldest record on disk was received, of each signal; nanoseconds since the Unix epoch.
     pub(crate) oldest_spilled: PerSignal<Option<u64>>,
     pub(crate) failures: u32,
     pub(crate) breaker: BreakerState,
     pub(crate) last_error: Option<Arc<str>>,
-    /// Of each signal that the destination does not take: how it says so.
+    /// The error of each signal that the destination does not take.
     pub(crate) unimplemented: PerSignal<Option<Arc<str>>>,
-    /// Spans of the disk that the destination has acknowledged or turned away since the start.
+    /// Spans from the disk that the destination has acknowledged or turned away since the start.
     pub(crate) replayed: u64,
-    /// What was read as waiting before we were told that it had been revived: spans, requests.
+    /// Spans and requests that were read as waiting before we were told that they had been revived.
     ahead: [u64; 2],
 }
 
@@ -48,7 +48,7 @@ impl Shares {
 }
 
 impl Accounting {
-    /// The side that counts `signal`.
+    /// The balance that counts `signal`.
     pub(crate) fn of(&mut self, signal: Signal) -> &mut Conservation {
         match signal {
             Signal::Traces => &mut self.spans,
@@ -56,7 +56,7 @@ impl Accounting {
         }
     }
 
-    /// The opening balance: what an earlier process left on the disk.
+    /// The opening balance: what an earlier process has left on disk.
     pub(crate) fn recover(&mut self, kept: &Kept) {
         let Kept { waiting, dead, discarded, .. } = kept;
         let balance = |side: &mut Conservation, of: fn(&Count) -> u64| {
@@ -69,12 +69,12 @@ impl Accounting {
         balance(&mut self.requests, |count| count.requests);
     }
 
-    /// So many bytes are in memory from now on.
+    /// `bytes` more are queued or being sent.
     pub(crate) fn hold(&mut self, bytes: u64) {
         self.queue_bytes += bytes;
     }
 
-    /// So many are there no more.
+    /// `bytes` are no longer in memory.
     pub(crate) fn free(&mut self, bytes: u64) {
         self.queue_bytes -= bytes;
     }
@@ -84,26 +84,26 @@ impl Accounting {
         self.queue_bytes
     }
 
-    /// What the last attempt with `signal` ended with, if it is known and matters.
+    /// The error that keeps `signal` from being delivered, if there is one.
     pub(crate) fn last_error_of(&self, signal: Signal) -> Option<&str> {
         self.unimplemented[signal].as_deref().or(self.last_error.as_deref())
     }
 
-    /// Taken in hand.
+    /// A parcel was handed over.
     pub(crate) fn accept(&mut self, signal: Signal, weight: u64) {
         let side = self.of(signal);
         side.accepted += weight;
         side.in_flight += weight;
     }
 
-    /// What was in memory has come to its end, or to the disk.
+    /// A parcel in memory has come to its end, or to the disk.
     pub(crate) fn settle(&mut self, signal: Signal, weight: u64, shares: Shares) {
         let side = self.of(signal);
         side.in_flight -= weight;
         side.put(weight, shares);
     }
 
-    /// What was on the disk has come to its end, or to another place there.
+    /// A record on disk has come to its end, or was replaced by others.
     pub(crate) fn settle_durable(&mut self, signal: Signal, weight: u64, shares: Shares) {
         let place = usize::from(signal != Signal::Traces);
         let side = self.of(signal);
@@ -121,14 +121,14 @@ impl Accounting {
         }
     }
 
-    /// Given back to the client with an error: as if it had never been accepted.
+    /// A parcel was handed back to its client with an error: as if it had never been accepted.
     pub(crate) fn hand_back(&mut self, signal: Signal, weight: u64) {
         let side = self.of(signal);
         side.in_flight -= weight;
         side.accepted -= weight;
     }
 
-    /// Given up, `delivered` of it after it had been acknowledged.
+    /// A parcel was given up, after `delivered` of it had been acknowledged.
     pub(crate) fn discard(&mut self, signal: Signal, weight: u64, delivered: u64) {
         let side = self.of(signal);
         let delivered = delivered.min(weight);
@@ -137,7 +137,7 @@ impl Accounting {
         side.discarded += weight - delivered;
     }
 
-    /// Records that were found damaged on the disk.
+    /// Records were found damaged on disk: they are dead letters now.
     pub(crate) fn damaged(&mut self, count: &Count) {
         for (signal, weight) in [(Signal::Traces, count.spans), (Signal::Logs, count.requests)] {
             self.settle_durable(signal, weight, Shares { dead: weight, ..Shares::default() });
@@ -162,7 +162,7 @@ impl Accounting {
 }
 
 impl Conservation {
-    /// Whether nothing has vanished: the equation of the module documentation.
+    /// Whether nothing has vanished or appeared.
     pub fn holds(&self) -> bool {
         let Self { accepted, delivered, rejected, in_flight, spilled, dead, discarded } = *self;
         accepted == delivered + rejected + in_flight + spilled + dead + discarded

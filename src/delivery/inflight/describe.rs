@@ -1,7 +1,7 @@
 //! What a dead letter is about: the chains and operations of its spans.
 //!
-//! The one place of this room that looks into a span, and only once a request has been refused for good: by then speed
-//! does not matter, and an operator will ask for letters by chain. Any bytes may come in here; nothing in here may panic.
+//! The only place in `delivery` that looks into spans, and only once a request has been refused for good: by then speed does
+//! not matter, and an operator will ask for letters by chain. Any bytes may come in here; nothing may panic.
 
 use std::collections::BTreeSet;
 
@@ -14,20 +14,20 @@ use crate::otlp::{self, AttributePlace, Signal, SpanHead, Value, Visitor};
 pub struct Description {
     /// Chain ids as decimal numbers, the smallest first.
     pub chains: Vec<String>,
-    /// Labels of operations, in the order of the alphabet.
+    /// Labels of operations in alphabetical order.
     pub operations: Vec<String>,
 }
 
 /// What is known of one span.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Meaning {
-    /// Its tag.
+    /// Its `chain_id` tag.
     pub chain: Option<ChainId>,
-    /// What it is, going by `avs.operation` or one of the names that need no configuration.
+    /// Its operation, by `avs.operation` or by one of the span names that need no configuration.
     pub operation: Option<Operation>,
 }
 
-/// What the spans of `body` are about. A damaged body is about nothing.
+/// The chains and operations of the spans in `body`; none if it is damaged.
 pub fn describe(signal: Signal, body: &[u8]) -> Description {
     if signal != Signal::Traces {
         return Description::default();
@@ -121,7 +121,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// A body that was damaged anywhere is answered.
+        /// A body that is damaged anywhere does no harm.
         #[test]
         fn damage_is_answered(at: usize, byte: u8, noise: Vec<u8>) {
             let mut damaged = body(vec![span("submit_tx", &[("chain_id", "8453")])]);

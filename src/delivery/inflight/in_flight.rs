@@ -266,3 +266,117 @@ impl InFlight {
         self.live.fronts().chain(working).map(|piece| self.entries.get(piece.entry).since()).min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::RecordId;
+
+    const BODY: &[u8] = b"body";
+
+    fn admitted(max_bytes: usize) -> Admitted {
+        Admitted { signals: PerSignal::from_fn(|_| true), replayed: true, max_bytes }
+    }
+
+    fn hand_over(inflight: &mut InFlight, signal: Signal) -> EntryId {
+        let pieces = vec![otlp::Piece { body: Bytes::from_static(BODY), items: 1 }];
+        let entry = inflight.entries.accept(None, (signal, 1, false), None, &pieces);
+        inflight.enqueue(entry, signal, pieces, None);
+        entry
+    }
+
+    fn replay(inflight: &mut InFlight, id: i64) {
+        let body = Bytes::from_static(BODY);
+        inflight.resume(
+            &Waiting { id: RecordId(id), signal: Signal::Traces, body, spans: 1, received: 1 },
+            None,
+            1 << 20,
+        );
+    }
+
+    fn pretend_to_send(inflight: &mut InFlight, index: usize, since: Instant) {
+        let future = Box::pin(std::future::pending());
+        inflight.connections[index].sending = Some(crate::delivery::inflight::Sending { future, since });
+    }
+
+    /// Live traffic and what is replayed take turns, and the latter has no more than half of the connections.
+    #[test]
+    fn replay_takes_turns_with_live_traffic() {
+        let now = Instant::now();
+        let mut inflight = InFlight::new("otlp/a", 4);
+        for id in 1..=4 {
+            hand_over(&mut inflight, Signal::Traces);
+            replay(&mut inflight, id);
+        }
+        let mut replayed = Vec::new();
+        for index in 0..4 {
+            inflight.prepare(index, admitted(BODY.len()), now).expect("both wait");
+            replayed.push(inflight.connections[index].work[0].replayed);
+        }
+        assert_eq!(replayed, [false, true, false, true]);
+        inflight.connections[0].work.clear();
+        inflight.prepare(0, admitted(BODY.len()), now).expect("both wait");
+        inflight.connections[2].work.clear();
+        inflight.prepare(2, admitted(BODY.len()), now).expect("both wait");
+        assert!(!inflight.connections[2].work[0].replayed, "two of four connections replay already");
+    }
+
+    /// What is on its way stays with its connection when its signal pauses; what waits there goes back to its place.
+    #[test]
+    fn a_pause_takes_unsent_work_back_in_order() {
+        let now = Instant::now();
+        let mut inflight = InFlight::new("otlp/a", 2);
+        let entries: Vec<EntryId> = (0..3).map(|_| hand_over(&mut inflight, Signal::Logs)).collect();
+        for index in 0..2 {
+            inflight.prepare(index, admitted(BODY.len()), now).expect("logs wait");
+        }
+        pretend_to_send(&mut inflight, 0, now);
+        replay(&mut inflight, 1);
+        inflight.pause(|_| true);
+        assert_eq!(inflight.requests()[Signal::Logs], 1);
+        assert!(!inflight.connections[1].has_work());
+        let waiting: Vec<EntryId> = inflight.live.iter().map(|piece| piece.entry).collect();
+        assert_eq!(waiting, entries[1..]);
+        assert!(inflight.replayed.is_empty(), "the disk has it");
+        assert_eq!(inflight.entries.accounting.queue_bytes(), 3 * BODY.len() as u64);
+    }
+
+    /// What the disk has leaves the memory, unless it is on its way.
+    #[test]
+    fn only_what_is_on_its_way_stays_beside_the_disk() {
+        let now = Instant::now();
+        let mut inflight = InFlight::new("otlp/a", 1);
+        let entries = [0, 1].map(|_| hand_over(&mut inflight, Signal::Traces));
+        inflight.prepare(0, admitted(BODY.len()), now).expect("traces wait");
+        pretend_to_send(&mut inflight, 0, now);
+        for (id, entry) in (1..).zip(entries) {
+            inflight.entries.begin_write(entry, true);
+            inflight.entries.written(entry, Ok(vec![RecordId(id)]), 1);
+        }
+        inflight.evict_durable();
+        assert!(inflight.live.is_empty() && inflight.connections[0].has_work());
+        assert_eq!(inflight.entries.accounting.queue_bytes(), BODY.len() as u64);
+    }
+
+    /// An attempt that nobody waits for is given up, unless it is a probe; its memory is freed at once.
+    #[test]
+    fn attempts_that_nobody_waits_for_are_given_up() {
+        let now = Instant::now();
+        let mut inflight = InFlight::new("otlp/a", 1);
+        let pieces = vec![otlp::Piece { body: Bytes::from_static(BODY), items: 1 }];
+        let deadline = Some(now + Duration::from_secs(1));
+        let entry = inflight.entries.accept(None, (Signal::Traces, 1, false), deadline, &pieces);
+        inflight.enqueue(entry, Signal::Traces, pieces, None);
+        inflight.prepare(0, admitted(BODY.len()), now).expect("it waits");
+        pretend_to_send(&mut inflight, 0, now);
+        assert_eq!(inflight.expire(now, |_| false), []);
+        assert_eq!(inflight.expire(now + Duration::from_secs(2), |_| true), []);
+        assert_eq!(
+            inflight.expire(now + Duration::from_secs(3), |_| false),
+            [(0, false)],
+            "handed back by the pass before"
+        );
+        assert_eq!(inflight.cancel(0, now + Duration::from_secs(3)), Duration::from_secs(3));
+        assert_eq!((inflight.is_empty(), inflight.entries.accounting.queue_bytes()), (true, 0));
+    }
+}

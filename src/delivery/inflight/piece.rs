@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::delivery::command::EntryId;
 use crate::otlp::{self, Signal};
 
-/// A parcel, or a part of one that goes out on its own.
+/// A parcel, or a part of one that is sent on its own.
 #[derive(Clone, Debug)]
 pub(crate) struct Piece {
     pub(crate) body: Bytes,
@@ -13,8 +13,8 @@ pub(crate) struct Piece {
     pub(crate) entry: EntryId,
     /// Order of arrival.
     pub(crate) sequence: u64,
-    /// What `body` was cut from, if it was. Pieces are copies that nobody has budgeted; with the whole in hand as long as any
-    /// of them, they at most double what the budget knows of.
+    /// What `body` was cut from, if it was. Pieces are copies outside the memory budget; holding the whole as long as any of
+    /// them keeps its share reserved, so they at most double it.
     pub(crate) held: Option<Bytes>,
 }
 
@@ -41,8 +41,8 @@ impl Batch {
     }
 }
 
-/// A parcel in pieces that fit a request: between traces where that is possible, through one where it is not. What cannot
-/// be cut goes out as it is, for the destination to judge.
+/// Cuts a parcel into pieces that fit a request: between traces if possible, else within one. What cannot be cut goes out
+/// as it is, for the destination to judge.
 pub(crate) fn cut_to_size(signal: Signal, body: Bytes, spans: u32, max: usize) -> Vec<otlp::Piece> {
     let whole = |body: &Bytes| vec![otlp::Piece { body: body.clone(), items: spans }];
     if body.len() <= max {

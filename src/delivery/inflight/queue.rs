@@ -1,31 +1,31 @@
-//! What waits to be sent: one lane per signal, oldest first, and batches taken from their front.
+//! What waits to be sent: one lane per signal, oldest first. Batches are taken from the front of a lane.
 
 use std::collections::VecDeque;
 
 use super::piece::{Batch, Piece};
 use crate::otlp::{PerSignal, Signal};
 
-/// The three lanes.
+/// One lane per signal.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     lanes: PerSignal<VecDeque<Piece>>,
 }
 
 impl Queue {
-    /// At the end of its lane.
+    /// Appends `piece` to its lane.
     pub(crate) fn push(&mut self, signal: Signal, piece: Piece) {
         self.lanes[signal].push_back(piece);
     }
 
-    /// Back to where they were: pieces that were taken, and not sent.
+    /// Puts pieces that were taken, and not sent, back to their old places.
     pub(crate) fn put_back(&mut self, signal: Signal, pieces: Vec<Piece>) {
         let lane = &mut self.lanes[signal];
         lane.extend(pieces);
         lane.make_contiguous().sort_by_key(|piece| piece.sequence);
     }
 
-    /// Everything of that signal among the `admitted` that waits longest, oldest first, up to `max` bytes but at least one
-    /// piece.
+    /// A batch of the admitted signal whose oldest piece has waited longest: its pieces in order, up to `max` bytes but at least
+    /// one piece.
     pub(crate) fn take(&mut self, max: usize, admitted: PerSignal<bool>) -> Option<Batch> {
         let waiting = |signal: &Signal| self.lanes[*signal].front().map(|piece| piece.sequence);
         let candidates = Signal::ALL.into_iter().filter(|signal| admitted[*signal]);
@@ -36,7 +36,7 @@ impl Queue {
         Some(batch)
     }
 
-    /// Adds what still fits.
+    /// Adds to `batch` what still fits.
     pub(crate) fn top_up(&mut self, batch: &mut Batch, max: usize) {
         let mut bytes = batch.bytes();
         let lane = &mut self.lanes[batch.signal];
@@ -52,7 +52,7 @@ impl Queue {
         self.lanes.values().flatten()
     }
 
-    /// The piece that waits longest of each signal.
+    /// The oldest piece of each signal.
     pub(crate) fn fronts(&self) -> impl Iterator<Item = &Piece> {
         self.lanes.values().filter_map(VecDeque::front)
     }
@@ -64,7 +64,7 @@ impl Queue {
         }
     }
 
-    /// Bytes in it; counted anew each time.
+    /// The bytes of all pieces. Counts them each time.
     pub(crate) fn bytes(&self) -> usize {
         self.iter().map(|piece| piece.body.len()).sum()
     }

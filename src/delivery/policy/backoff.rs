@@ -1,5 +1,5 @@
-//! How long to pause after a failure: exponential with full jitter. Arithmetic alone; whoever wants to wait does it
-//! elsewhere, and brings the jitter.
+//! How long to pause after a failure: exponential backoff with full jitter. Only the arithmetic: the caller waits, and
+//! brings the random number.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub(crate) struct Backoff {
     max: Duration,
 }
 
-/// Why two durations are not a backoff.
+/// Why two durations do not make a backoff.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BackoffError {
     /// A pause of nothing would be a busy loop.
@@ -41,8 +41,8 @@ impl Backoff {
         self.initial.saturating_mul(factor).min(self.max)
     }
 
-    /// The pause after `failures` failures in a row. `jitter` is evenly spread over `0.0..1.0`; what lies outside is
-    /// taken as the nearest end.
+    /// The pause after `failures` failures in a row. `jitter` is a random number in `0.0..1.0`; one outside
+    /// counts as the nearest end.
     pub(crate) fn pause(&self, failures: u32, jitter: f64) -> Duration {
         let share = if jitter.is_nan() { 1.0 } else { jitter.clamp(0.0, 1.0) };
         self.ceiling(failures).mul_f64(share)

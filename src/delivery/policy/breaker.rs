@@ -1,9 +1,9 @@
-//! The circuit breaker of a destination: when it is left alone, and for how long. Plain data
-//! with the time passed in; whoever sends asks it before and tells it afterwards.
+//! The circuit breaker of a destination (`docs/delivery.md` section 3): when nothing is sent to it, and for how long. Plain
+//! data that is told the time; whoever sends asks it first, and tells it the outcome.
 //!
-//! While it is closed the pauses of each connection hold (`backoff`); while it is open its own time holds, and nothing is
-//! dialled. What a destination asks for (RetryInfo) holds in both. After it has closed, one request may be in flight; each
-//! success doubles that.
+//! While it is closed, each connection pauses after its own failures (`backoff`). While it is open, nothing is dialled until
+//! its own time is over. RetryInfo holds in both states. After it has closed, one request may be in flight, and each success
+//! doubles that.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ const WINDOW: Duration = Duration::from_secs(10);
 /// Fewer attempts than this within [`WINDOW`] say nothing about the share that failed.
 const MIN_ATTEMPTS: u32 = 20;
 
-/// What an attempt's end says of the destination, or the clock.
+/// What changes a breaker: the outcome of an attempt, or time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// It took a request.
+    /// The destination took a request.
     Succeeded,
     /// It answered, and does not want this data.
     Refused,
@@ -28,21 +28,21 @@ pub(crate) enum Event {
     Failed,
     /// It is set up wrongly.
     Misconfigured,
-    /// It refuses one thing after the other: that is not the data's fault.
+    /// It refuses one request after the other: the data is not at fault.
     RefusesAll,
-    /// The time of an open breaker is over.
+    /// An open breaker has been open for long enough.
     Elapsed,
 }
 
-/// The transitions. `tripped`: enough failures for a closed breaker. `refusing`: it had opened because everything was
-/// refused, so that another refusal is no sign of health.
+/// The table of transitions. `tripped`: enough failures to open a closed breaker. `refusing`: it opened because everything
+/// was refused, so another refusal is no sign of health.
 fn next(state: BreakerState, event: Event, tripped: bool, refusing: bool) -> BreakerState {
     use BreakerState::{Closed, HalfOpen, Open};
     match (state, event) {
         (Closed, Event::Succeeded | Event::Refused | Event::Elapsed) => Closed,
         (Closed, Event::Failed) if !tripped => Closed,
         (Closed, Event::Failed | Event::Misconfigured | Event::RefusesAll) => Open,
-        // An attempt from before it opened: the destination works after all.
+        // An attempt that began before it opened: the destination works after all.
         (Open, Event::Succeeded) => Closed,
         (Open, Event::Elapsed) => HalfOpen,
         (Open, Event::Refused | Event::Failed | Event::Misconfigured | Event::RefusesAll) => Open,
@@ -58,7 +58,7 @@ fn next(state: BreakerState, event: Event, tripped: bool, refusing: bool) -> Bre
 pub(crate) struct Breaker {
     settings: config::Breaker,
     state: BreakerState,
-    /// When an open one lets somebody through; never before the destination allows it.
+    /// When an open breaker lets a request through; never before the destination allows it.
     until: Instant,
     /// The connection whose request decides, while half-open.
     probe: Option<usize>,
@@ -73,7 +73,7 @@ pub(crate) struct Breaker {
 }
 
 impl Breaker {
-    /// A closed one.
+    /// A closed breaker.
     pub(crate) fn new(settings: config::Breaker, now: Instant) -> Self {
         Self {
             settings,
@@ -101,7 +101,7 @@ impl Breaker {
         self.refusing && !self.is_closed()
     }
 
-    /// When time changes something.
+    /// When the next change is due that only takes time.
     pub(crate) fn wakes(&self) -> Option<Instant> {
         (self.state == BreakerState::Open).then_some(self.until)
     }
@@ -115,19 +115,19 @@ impl Breaker {
         }
     }
 
-    /// A request goes out on connection `connection`.
+    /// A request goes out on `connection`.
     pub(crate) fn started(&mut self, connection: usize) {
         if self.state == BreakerState::HalfOpen {
             self.probe = Some(connection);
         }
     }
 
-    /// Whether the request on connection `connection` is the one that decides.
+    /// Whether the request on `connection` is the one that decides.
     pub(crate) fn is_probe(&self, connection: usize) -> bool {
         self.probe == Some(connection)
     }
 
-    /// The attempt on connection `connection` has ended, whatever it says.
+    /// The attempt on `connection` has ended, whatever it says.
     pub(crate) fn ended(&mut self, connection: usize) {
         self.probe = self.probe.filter(|probe| *probe != connection);
     }
@@ -139,12 +139,12 @@ impl Breaker {
         }
     }
 
-    /// Lets time pass. `true`: the state has changed.
+    /// Tells it the time. `true`: the state has changed.
     pub(crate) fn tick(&mut self, now: Instant) -> bool {
         self.state == BreakerState::Open && self.until <= now && self.on(Event::Elapsed, now, None, 0.0)
     }
 
-    /// Takes note of `event`. The destination wants nothing before `retry_after`. `jitter` is evenly spread over `0.0..1.0`.
+    /// Takes note of `event`. The destination wants nothing before `retry_after`. `jitter` is a random number in `0.0..1.0`.
     /// `true`: the state has changed.
     pub(crate) fn on(&mut self, event: Event, now: Instant, retry_after: Option<Instant>, jitter: f64) -> bool {
         match event {
@@ -287,7 +287,7 @@ mod tests {
 
     /// Half of twenty attempts within ten seconds; not half of nineteen, and not what is longer ago.
     #[test]
-    fn a_destination_that_fails_half_of_the_time_is_left_alone_too() {
+    fn a_destination_that_fails_half_of_the_time_opens_it_too() {
         let (mut breaker, start) = breaker();
         for attempt in 0..19_u32 {
             let now = start + Duration::from_millis(u64::from(attempt) * 100);

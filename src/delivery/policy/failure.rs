@@ -1,11 +1,11 @@
-//! What a failed attempt means for the data: one table from gRPC code to verdict (OTLP 1.11,
-//! "Failures"), and how a failure is judged by it.
+//! What a failed attempt means for the data: one table from gRPC code to verdict (`docs/delivery.md` section 3, OTLP 1.11
+//! "Failures"), and the judgement of a failure by it.
 
 use std::time::Duration;
 
 use tonic::Code;
 
-/// The longest a destination may ask us to stay away.
+/// The longest RetryInfo that is honoured.
 pub(crate) const LONGEST_RETRY_INFO: Duration = Duration::from_secs(300);
 
 /// What a code says when nothing else is known.
@@ -15,11 +15,11 @@ pub(crate) enum Verdict {
     Retry,
     /// Send again if RetryInfo says when; else it is too large.
     RetryOnlyWithRetryInfo,
-    /// Will never be taken.
+    /// This data will never be taken.
     Permanent,
     /// The destination is set up wrongly: the data is sound and is kept.
     Misconfigured,
-    /// The destination does not serve this signal, or not here. It says nothing of the others.
+    /// The destination does not serve this signal. It says nothing about the others.
     Unimplemented,
 }
 
@@ -42,7 +42,7 @@ const TABLE: [(Code, Verdict); 16] = [
     (Code::Unauthenticated, Verdict::Misconfigured),
 ];
 
-/// The verdict on `code`. OK is not a failure; were it judged, it would be tried again.
+/// The verdict on `code`. OK is no failure and has none; asked all the same, the answer is to send again.
 pub(crate) fn verdict(code: Code) -> Verdict {
     TABLE.iter().find(|(entry, _)| *entry == code).map_or(Verdict::Retry, |(_, verdict)| *verdict)
 }
@@ -65,13 +65,13 @@ pub(crate) struct Failure {
 pub(crate) enum Judgement {
     /// Send again, not before RetryInfo allows.
     Retry,
-    /// Send again, and tell the operator loudly.
+    /// Keep the data, and log an error: the operator has to act.
     Misconfigured,
-    /// The same, and go on with other signals meanwhile.
+    /// Keep the data of this signal, and go on with the others.
     Unimplemented,
     /// Send again in smaller pieces.
     TooLarge,
-    /// Find out whose data is refused.
+    /// Divide the batch until the refused spans stand alone.
     Permanent,
 }
 
@@ -81,7 +81,7 @@ impl Failure {
         Self { code: None, message: message.into(), retry_after: None, sent: false }
     }
 
-    /// A connection that broke, or a protocol that was not kept, after the request had begun to go out.
+    /// A connection that broke, or a violation of the protocol, after the request had begun to go out.
     pub(crate) fn broken(message: impl Into<String>) -> Self {
         Self { sent: true, ..Self::transport(message) }
     }
@@ -91,13 +91,13 @@ impl Failure {
         Self { code: Some(code), message: message.into(), retry_after: None, sent: true }
     }
 
-    /// Whether the destination may have taken the data all the same: nobody answered, or whoever did had stopped waiting
-    /// for the one behind it.
+    /// Whether the destination may have taken the data all the same: nobody answered, or a proxy gave up waiting for the
+    /// server behind it.
     pub(crate) fn is_ambiguous(&self) -> bool {
         self.sent && matches!(self.code, None | Some(Code::DeadlineExceeded | Code::Cancelled))
     }
 
-    /// What to do.
+    /// What is to be done with the batch.
     pub(crate) fn judgement(&self) -> Judgement {
         match (self.code.map_or(Verdict::Retry, verdict), self.retry_after) {
             (Verdict::Retry, _) | (Verdict::RetryOnlyWithRetryInfo, Some(_)) => Judgement::Retry,

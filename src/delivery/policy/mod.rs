@@ -1,5 +1,5 @@
 //! What a destination's behaviour means: when it is tried again, how much is sent to it at once, whose fault a failure is.
-//! Tables and arithmetic with the time passed in; nothing in here waits, sends, or holds data.
+//! Tables and arithmetic that are told the time; nothing in here waits, sends, or holds data.
 
 mod backoff;
 mod breaker;

@@ -1,4 +1,4 @@
-//! How large a request may be.
+//! How large a request may be: halved when the destination says that one is too large, doubled again after a while.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Without a request that was too large for this long, the limit doubles.
+/// The limit doubles when no request was too large for this long.
 const GROW_INTERVAL: Duration = Duration::from_secs(300);
-/// Bytes below which the limit does not fall: one span that is too large says little of others.
+/// Bytes below which the limit does not fall: one span that is too large says little about the others.
 const MIN_REQUEST_BYTES: usize = 16 << 10;
 
-/// How large a request may be: as configured, or less where the destination has said so. Shared with whoever cuts parcels
-/// to size.
+/// The most bytes of one request: as configured, or less while the destination takes less. The number is shared with whoever
+/// cuts parcels to size.
 #[derive(Debug)]
 pub(crate) struct RequestLimit {
     configured: usize,
@@ -37,7 +37,7 @@ impl RequestLimit {
         self.grows = Some(now + GROW_INTERVAL);
     }
 
-    /// Twice as much, after a while.
+    /// Something was taken: after [`GROW_INTERVAL`] the limit doubles, up to the configured one.
     pub(crate) fn grow(&mut self, now: Instant) {
         if self.grows.is_some_and(|grows| grows <= now) {
             let twice = self.bytes().saturating_mul(2).min(self.configured);

@@ -1,4 +1,4 @@
-//! Everything that decides whether and when something is sent to a destination.
+//! All that decides whether, when and how much is sent to a destination.
 
 use tokio::time::Instant;
 
@@ -11,7 +11,7 @@ use super::signal_breakers::SignalBreakers;
 use crate::config;
 use crate::otlp::{PerSignal, Signal};
 
-/// How long a connection is not used after a failure.
+/// A pause of one connection after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pause {
     pub(crate) until: Instant,
@@ -19,7 +19,7 @@ pub(crate) struct Pause {
     pub(crate) requested: bool,
 }
 
-/// What holds for one destination at the moment.
+/// The rules for one destination, and what they have learnt of it.
 #[derive(Debug)]
 pub(crate) struct Policy {
     backoff: Backoff,
@@ -27,7 +27,7 @@ pub(crate) struct Policy {
     pub(crate) signals: SignalBreakers,
     pub(crate) refusals: Refusals,
     pub(crate) limit: RequestLimit,
-    /// RetryInfo holds for all connections.
+    /// RetryInfo: nothing is sent before this time, on any connection.
     not_before: Option<Instant>,
 }
 
@@ -44,12 +44,12 @@ impl Policy {
         }
     }
 
-    /// Whether nothing of `signal` is sent at the moment: what waits of it has the disk, or nothing.
+    /// Whether nothing of `signal` is sent at the moment, but for a probe.
     pub(crate) fn is_paused(&self, signal: Signal) -> bool {
         !self.breaker.is_closed() || !self.signals.is_closed(signal)
     }
 
-    /// Whether the destination asked to be left alone.
+    /// Whether the destination has asked not to be called yet (RetryInfo).
     pub(crate) fn is_held(&self, now: Instant) -> bool {
         self.not_before.is_some_and(|allowed| now < allowed)
     }
@@ -77,7 +77,7 @@ impl Policy {
     }
 
     /// How long a connection pauses that has failed so many times in a row, and until when the destination wants nothing.
-    /// `jitter` is evenly spread over `0.0..1.0`.
+    /// `jitter` is a random number in `0.0..1.0`.
     pub(crate) fn pause(&mut self, failures: u32, failure: &Failure, now: Instant, jitter: f64) -> Pause {
         let pause = now + self.backoff.pause(failures, jitter);
         let retry_after = failure.retry_after.map(|delay| now + delay);
@@ -91,14 +91,14 @@ impl Policy {
         self.signals.retry_now(now);
     }
 
-    /// Lets time pass. `true`: the breaker has changed.
+    /// Tells them the time. `true`: the breaker has changed.
     pub(crate) fn tick(&mut self, now: Instant) -> bool {
         self.signals.tick(now);
         self.not_before = self.not_before.filter(|allowed| now < *allowed);
         self.breaker.tick(now)
     }
 
-    /// When time changes something.
+    /// When the next changes are due that only take time.
     pub(crate) fn wakes(&self) -> impl Iterator<Item = Instant> {
         self.not_before.into_iter().chain(self.breaker.wakes()).chain(self.signals.wakes())
     }

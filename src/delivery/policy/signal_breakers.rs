@@ -1,6 +1,6 @@
-//! Which signals a destination takes: a breaker for each of them beside the one of the whole. "There is no such service"
-//! (UNIMPLEMENTED) speaks of one signal; the others go on as if nothing were, and from time to time one request of it tries
-//! whether it is taken by now. Plain data.
+//! Which signals a destination takes: a breaker for each signal, beside the one of the destination. UNIMPLEMENTED ("no such
+//! service") concerns one signal: the others go on, and from time to time one request tries whether the signal is taken by
+//! now.
 
 use tokio::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::otlp::{PerSignal, Signal};
 #[derive(Debug)]
 pub(crate) struct SignalBreakers {
     breakers: PerSignal<Breaker>,
-    /// Not before, says the destination.
+    /// RetryInfo: the signal is not tried before.
     retry_after: PerSignal<Option<Instant>>,
 }
 
@@ -68,7 +68,7 @@ impl SignalBreakers {
         news
     }
 
-    /// Lets time pass: what has rested for long enough is tried.
+    /// Tells them the time: a signal that has paused for long enough is tried.
     pub(crate) fn tick(&mut self, now: Instant) {
         for breaker in self.breakers.values_mut() {
             breaker.tick(now);
@@ -82,7 +82,7 @@ impl SignalBreakers {
         }
     }
 
-    /// When time changes something.
+    /// When the next changes are due that only take time.
     pub(crate) fn wakes(&self) -> impl Iterator<Item = Instant> {
         self.breakers.values().filter_map(Breaker::wakes)
     }
@@ -120,7 +120,7 @@ mod tests {
 
     /// A pause that the destination asked for is not cut short.
     #[test]
-    fn hurry_ends_pauses_of_our_own_alone() {
+    fn retry_now_ends_pauses_of_our_own_alone() {
         let now = Instant::now();
         let minute = Duration::from_secs(60);
         let settings = config::Breaker { consecutive_failures: 5, open_min: minute, open_max: minute };

@@ -1,9 +1,9 @@
-//! What waits on the disk, as far as its destination must know: where reading has come to, which records are in memory,
-//! which ones behind that place wait again. Plain data; the ids in here are few, the records themselves stay where they are.
-//! Each signal has one, so that one that is not taken stands in nobody's way, however much of it there is.
+//! How far the records of one signal have been replayed from the disk: the cursor, which records are claimed (in memory),
+//! which ones before the cursor wait again. It holds few ids and no records. Each signal has a cursor of its own, so that one
+//! that is not taken is in nobody's way, however much of it there is.
 //!
-//! A record is in memory at most once. Reading may show records that are in memory already, or that have been delivered and
-//! not been deleted yet; neither may be sent (again).
+//! A record is in memory at most once. A read may return records that are claimed already, or that have been delivered and
+//! not deleted yet; neither may be sent again.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::time::Duration;
@@ -23,17 +23,17 @@ pub(crate) struct ReplayCursor {
     cursor: Option<RecordId>,
     /// Whether there may be something after it.
     more: bool,
-    /// Something was added, or everything is to be read anew, since the read that is under way was asked for: what it says of
-    /// the end is out of date.
+    /// Something was added since the read that is under way was asked for: what it says about the end is out of date.
     changed: bool,
+    /// Everything is to be read anew since then.
     rewound: bool,
-    /// Up to the cursor, and waiting again.
+    /// Records before the cursor that wait again.
     behind: BTreeSet<RecordId>,
-    /// The same, but others go first: they were refused when nothing else was taken either.
+    /// The same, but others go first: they were refused while nothing else was taken either.
     deferred: BTreeSet<RecordId>,
-    /// In memory.
+    /// Claimed: in memory.
     out: HashSet<RecordId>,
-    /// Delivered or replaced.
+    /// Completed: delivered or replaced, and perhaps still on the disk.
     gone: HashSet<RecordId>,
     /// The same by time, the latest last.
     going: VecDeque<(Instant, RecordId)>,
@@ -45,12 +45,12 @@ impl ReplayCursor {
         Self { more, ..Self::default() }
     }
 
-    /// Whether there may be something to read that has not been sent in vain.
+    /// Whether there may be something to read that is not deferred.
     pub(crate) fn waits(&self) -> bool {
         self.more || !self.behind.is_empty()
     }
 
-    /// Whether something waits that others go before.
+    /// Whether something waits that others are to go before.
     pub(crate) fn has_deferred(&self) -> bool {
         !self.deferred.is_empty()
     }
@@ -72,7 +72,7 @@ impl ReplayCursor {
         }
     }
 
-    /// Of what was read, what is to be taken up. It is in memory from now on.
+    /// Claims what is to be sent of what was read.
     pub(crate) fn claim_read(&mut self, aim: Aim, read: Portion, now: Instant) -> Vec<Waiting> {
         let last = read.waiting.last().map(|record| record.id);
         let mut claimed = Vec::new();
@@ -85,11 +85,11 @@ impl ReplayCursor {
         match (aim, last) {
             (Aim::Ahead, _) if self.rewound => {}
             (Aim::Ahead, last) => {
-                // Also past what is not ours: it is not to be looked at again and again.
+                // Also past records of other signals: they need not be looked at again.
                 self.cursor = self.cursor.max(read.seen);
                 self.more = last.is_some() || self.changed;
             }
-            // What was not found in between is not there any more. Others may have come back before it since.
+            // What was not found in this range is gone. Others may have been released before it since.
             (Aim::Behind(first, until), last) => {
                 self.behind.retain(|id| *id < first || *id > last.unwrap_or(until));
             }
@@ -98,12 +98,12 @@ impl ReplayCursor {
         claimed
     }
 
-    /// `id` has come to the disk while it is in memory: it is not to be read.
+    /// `id` has come to the disk while it is in memory: it is claimed.
     pub(crate) fn claim(&mut self, id: RecordId) {
         self.out.insert(id);
     }
 
-    /// `id` is in memory no longer, and waits.
+    /// `id` is no longer in memory, and waits on the disk; with `defer`, others go first.
     pub(crate) fn release(&mut self, id: RecordId, defer: bool) {
         self.out.remove(&id);
         if defer {
@@ -115,7 +115,7 @@ impl ReplayCursor {
         }
     }
 
-    /// `id` is gone.
+    /// `id` was delivered or replaced.
     pub(crate) fn complete(&mut self, id: RecordId, now: Instant) {
         self.out.remove(&id);
         self.gone.insert(id);
@@ -123,19 +123,19 @@ impl ReplayCursor {
         self.forget(now);
     }
 
-    /// New records wait, after all others.
+    /// New records wait, after all the others.
     pub(crate) fn added(&mut self) {
         (self.more, self.changed) = (true, true);
     }
 
-    /// Old records wait again, nobody knows which.
+    /// Old records wait again, and it is not known which.
     pub(crate) fn rewind(&mut self) {
         (self.cursor, self.more, self.rewound) = (None, true, true);
         self.behind.clear();
         self.deferred.clear();
     }
 
-    /// The destination takes data: those that had stood back are next.
+    /// The destination takes data: deferred records are next.
     pub(crate) fn promote_deferred(&mut self) {
         if !self.deferred.is_empty() {
             let (now, later): (BTreeSet<_>, _) =
