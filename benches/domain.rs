@@ -8,7 +8,7 @@ use std::time::Duration;
 use chainspan::chain::{
     ChainCandidate, ChainId, ChainKeys, OwnTag, RequestTraces, Resolved, Spelling, TAG_KEY, Traces,
 };
-use chainspan::gateway::{Facts, Names, QuorumReason, measure, operation};
+use chainspan::gateway::{Facts, Names, QuorumReason, measure, operation_of};
 use chainspan::otlp::{AttributePlace, Container, SpanHead, SpanPlace, Value};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -75,13 +75,13 @@ fn spans(criterion: &mut Criterion) {
                     facts.attribute(key, value);
                     if let Some(rank) = keys.rank(key) {
                         found.offer(rank, value);
-                        if key == TAG_KEY {
+                        if key == TAG_KEY.as_bytes() {
                             own.attribute(Spelling::of(value), AttributePlace { start: 0, end: 20 });
                         }
                     }
                 }
                 black_box(own.plan(Resolved::own(&found, &ChainCandidate::NOTHING, &ChainCandidate::NOTHING).chain));
-                black_box(operation(&facts, &head, &names).map(|operation| measure(operation, &facts, &head)))
+                black_box(operation_of(&facts, &head, &names).map(|operation| measure(operation, &facts, &head)))
             });
         });
     }

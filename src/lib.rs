@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `clock` | the wall clock |
 //! | `lock` | takes a lock that a panic has poisoned |
+//! | `sync` | the atomics and locks that a model checker can stand in for |
 //! | `net` | listening sockets: the accept loop, and an HTTP/1 server for what is only read |
 //! | [`otlp`] | bytes only: the wire walk, the values it meets, the edit, join and split |
 //! | [`chain`] | chain ids: parsing, resolution order, inheritance along a trace |
@@ -44,4 +45,5 @@ pub mod receiver;
 pub mod red;
 pub mod service;
 pub mod store;
+mod sync;
 pub mod telemetry;

@@ -11,7 +11,7 @@ use chainspan::config;
 use chainspan::delivery::Signal;
 use chainspan::export::otlp::{Period, PushSettings, requests};
 use chainspan::export::prometheus::{Format, render};
-use chainspan::gateway::{Facts, Measured, Names, measure, operation};
+use chainspan::gateway::{Facts, Measured, Names, measure, operation_of};
 use chainspan::otlp::{AttributePlace, Edits, SpanHead, SpanPlace, Value, Visitor, walk};
 use chainspan::pipeline::{Budget, Parts, Pipeline};
 use chainspan::red::{Dims, Observation, Red, RedSettings, Stage};
@@ -121,13 +121,13 @@ fn classify_only() -> Box<dyn FnMut()> {
                 if let Some(rank) = keys.rank(key) {
                     let spelling = Spelling::of(value);
                     found.offer_chain(rank, spelling.chain);
-                    if key == TAG_KEY {
+                    if key == TAG_KEY.as_bytes() {
                         own.attribute(spelling, place);
                     }
                 }
                 facts.attribute(key, value);
             }
-            let measured = operation(&facts, head, &names).map(|operation| measure(operation, &facts, head));
+            let measured = operation_of(&facts, head, &names).map(|operation| measure(operation, &facts, head));
             black_box((
                 measured,
                 own.plan(Resolved::own(&found, &ChainCandidate::NOTHING, &ChainCandidate::NOTHING).chain),
@@ -177,7 +177,7 @@ fn stages(chains: u64) -> Vec<Stage> {
         for (head, attributes) in &shown.spans {
             facts.clear();
             attributes.iter().for_each(|(key, value, _)| facts.attribute(key, *value));
-            let measured = operation(&facts, head, &names).map(|operation| measure(operation, &facts, head));
+            let measured = operation_of(&facts, head, &names).map(|operation| measure(operation, &facts, head));
             stage.observations.extend(measured.map(|measured| observation(head, measured)));
         }
         stage

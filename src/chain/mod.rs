@@ -14,7 +14,6 @@ mod keys;
 mod request;
 mod resolve;
 mod set;
-mod sync;
 mod tag;
 mod traces;
 

@@ -8,8 +8,8 @@ use hashbrown::DefaultHashBuilder;
 use super::set::{AMBIGUOUS, UNKNOWN};
 use super::{ChainId, Lookup, Traces};
 
-/// More room than this is given back after a request, so that one huge request does not hold it.
-const KEEP_TRACES: usize = 16 * 1024;
+/// Traces whose memory is kept for the next request; more is freed, so that one huge request does not hold it.
+const KEPT_TRACES: usize = 16 * 1024;
 
 /// The traces of one request, reused from request to request. It holds at most one entry per span that was noted.
 #[derive(Default)]
@@ -23,7 +23,7 @@ impl RequestTraces {
     /// Forgets the request, keeps the memory.
     pub fn clear(&mut self) {
         self.states.clear();
-        self.states.shrink_to(KEEP_TRACES);
+        self.states.shrink_to(KEPT_TRACES);
         self.last = None;
     }
 

@@ -6,9 +6,9 @@
 //! unfinished write therefore also meets that write's odd sequence (or a later one), and drops what it has.
 //!
 //! So a reader never waits, and never sees a state beside the id of another trace. Only writers of the same set wait for
-//! each other, for the time of a few stores. This file knows nothing but [`super::sync`], so that loom can check it.
+//! each other, for the time of a few stores. It rests on nothing but [`crate::sync`], so that loom can check it.
 
-use super::sync::{AtomicU64, Ordering, pause};
+use crate::sync::{AtomicU64, Ordering, pause};
 
 /// No chain is known.
 pub(super) const UNKNOWN: u64 = 0;
@@ -16,8 +16,11 @@ pub(super) const UNKNOWN: u64 = 0;
 /// The trace has shown two chains. No chain id is that large.
 pub(super) const AMBIGUOUS: u64 = u64::MAX;
 
-/// After so many attempts a writer gives up: what it had to say is forgotten.
+/// Attempts of a writer to enter a set; after them it gives up, and what it had to record is lost.
 const MAX_WRITE_ATTEMPTS: u32 = 4_096;
+
+/// Attempts that a writer spins before it gives up its processor.
+const SPINS: u32 = 32;
 
 /// A trace id in two words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +68,7 @@ impl<const WAYS: usize> Set<WAYS> {
 
     /// Notes at time `now` that `id` has shown `state`; a second state within `ttl` makes it ambiguous. In a full set the
     /// trace that was seen longest ago is forgotten. The answer is what was known before (not what has expired), and
-    /// what is known now; `None` if other writers would not let go.
+    /// what is known now; `None` if other writers never released the set.
     pub(super) fn write(&self, id: Id, state: u64, now: u64, ttl: u64) -> Option<(u64, u64)> {
         let sequence = self.enter()?;
         let way = self.choose(id, now, ttl);
@@ -90,7 +93,7 @@ impl<const WAYS: usize> Set<WAYS> {
             {
                 return Some(sequence);
             }
-            pause(attempt);
+            pause(attempt, SPINS);
         }
         None
     }
@@ -123,4 +126,74 @@ impl<const WAYS: usize> Set<WAYS> {
 /// Whether what was seen at `seen` still counts at `now`.
 pub(super) fn is_fresh(seen: u64, now: u64, ttl: u64) -> bool {
     now.saturating_sub(seen) < ttl
+}
+
+/// Every interleaving, and every order the memory model allows, of workers that meet in one set.
+#[cfg(all(test, chainspan_loom))]
+mod loom_model {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+
+    const ONE: Id = Id { high: 1, low: 11 };
+    const TWO: Id = Id { high: 2, low: 12 };
+    const TTL: u64 = 1_000;
+
+    /// A trace is thrown out by another while a reader looks for both: it sees each with its own chain or not at all.
+    #[test]
+    fn loom_a_reader_never_sees_a_chain_beside_the_id_of_another_trace() {
+        loom::model(|| {
+            let set = Arc::new(Set::<1>::new());
+            set.write(ONE, 100, 1, TTL);
+            let writer = {
+                let set = Arc::clone(&set);
+                thread::spawn(move || set.write(TWO, 200, 2, TTL))
+            };
+            for (id, state) in [(ONE, 100), (TWO, 200)] {
+                if let Some(entry) = set.read(id) {
+                    assert_eq!(entry.state, state);
+                }
+            }
+            writer.join().expect("the writer does not panic");
+            assert_eq!(set.read(TWO).map(|entry| entry.state), Some(200));
+            assert_eq!(set.read(ONE), None);
+        });
+    }
+
+    /// Ids that share a half: a reader never takes the state of one for the other.
+    #[test]
+    fn loom_a_reader_never_mixes_the_halves_of_two_ids() {
+        const MIXED: Id = Id { high: 1, low: 12 };
+        loom::model(|| {
+            let set = Arc::new(Set::<1>::new());
+            set.write(ONE, 100, 1, TTL);
+            let writer = {
+                let set = Arc::clone(&set);
+                thread::spawn(move || set.write(TWO, 200, 2, TTL))
+            };
+            assert_eq!(set.read(MIXED), None);
+            writer.join().expect("the writer does not panic");
+        });
+    }
+
+    /// Two workers record different chains of one trace: whoever comes second makes it ambiguous, always and once.
+    #[test]
+    fn loom_two_writers_never_lose_an_ambiguity() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(|| {
+            let set = Arc::new(Set::<1>::new());
+            let writer = {
+                let set = Arc::clone(&set);
+                thread::spawn(move || set.write(ONE, 100, 1, TTL))
+            };
+            let mine = set.write(ONE, 200, 1, TTL);
+            let theirs = writer.join().expect("the writer does not panic");
+            if let (Some(mine), Some(theirs)) = (mine, theirs) {
+                assert_eq!(set.read(ONE).map(|entry| entry.state), Some(AMBIGUOUS));
+                assert!((mine.1 == AMBIGUOUS) != (theirs.1 == AMBIGUOUS));
+            }
+        });
+    }
 }

@@ -1,16 +1,16 @@
 //! What has to happen to a span's own `chain_id` attributes so that exactly one remains, carrying the canonical string.
 //!
-//! This room decides; whoever edits the bytes carries it out. Nothing here allocates for a span with at most one
+//! This file only decides; the pipeline edits the bytes. Nothing here allocates for a span with at most one
 //! `chain_id` attribute; the list of duplicates is reused from span to span.
 
 use super::{ChainId, Spelling};
 use crate::otlp::AttributePlace;
 
 /// The key of the tag that chainspan writes.
-pub const TAG_KEY: &[u8] = b"chain_id";
+pub const TAG_KEY: &str = "chain_id";
 
-/// More duplicates than this are forgotten together with their memory, so that one hostile span does not hold it.
-const KEEP_PLACES: usize = 256;
+/// Places of duplicates whose memory is kept for the next span; more is freed, so that one hostile span does not hold it.
+const KEPT_PLACES: usize = 256;
 
 /// What to do with a span's `chain_id` attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +30,8 @@ pub enum TagPlan<'p> {
     },
 }
 
-/// Is told about each attribute of a span whose key is exactly `chain_id`, then asked what to do. Reused from span to
-/// span with [`OwnTag::clear`].
+/// The `chain_id` attributes of one span: takes each of them, then says what to do. Reused from span to span with
+/// [`OwnTag::clear`].
 #[derive(Debug, Default)]
 pub struct OwnTag {
     first: Option<OwnAttribute>,
@@ -67,7 +67,7 @@ impl OwnTag {
     fn forget_duplicates(&mut self) {
         self.keep = None;
         self.places.clear();
-        self.places.shrink_to(KEEP_PLACES);
+        self.places.shrink_to(KEPT_PLACES);
     }
 
     /// Takes an attribute whose key is [`TAG_KEY`], in the order of the wire.
@@ -186,7 +186,7 @@ mod tests {
     fn clearing_forgets_the_span() {
         let mut tag = own(&vec![Value::Int(1); 10_000]);
         tag.clear();
-        assert!(tag.places.capacity() <= KEEP_PLACES);
+        assert!(tag.places.capacity() <= KEPT_PLACES);
         assert_eq!(tag.plan(chain(1)), TagPlan::Append);
         tag.attribute(Spelling::of(Value::Str(b"1")), place(1));
         assert_eq!(tag.plan(chain(1)), TagPlan::Leave);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::ChainId;
 use super::set::{AMBIGUOUS, Id, Set, UNKNOWN, is_fresh};
 
+/// Traces in one set of the table.
 const WAYS: usize = 8;
 
 /// What a trace has shown.

@@ -13,7 +13,10 @@ use crate::delivery::policy::{Failure, Judgement};
 use crate::delivery::status::BreakerState;
 use crate::otlp::Signal;
 use crate::store::{DeathReason, NotKept, StoreError};
-use crate::telemetry::{BREAKER_STATE, DEAD_LETTERS, DEAD_SPANS, SPILLED_SPANS, Telemetry};
+use crate::telemetry::{
+    BREAKER_STATE, DEAD_LETTERS, DEAD_SPANS, QUEUE_BYTES, QUEUE_SPANS, REJECTED_SPANS, SEND_FAILED_REQUESTS,
+    SENT_SPANS, SPILLED_SPANS, Telemetry,
+};
 
 /// The shortest time between two log lines of one kind.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
@@ -48,11 +51,11 @@ impl Meters {
         let labels = [("exporter", name)];
         Self {
             name: name.to_owned(),
-            sent: telemetry.counter("chainspan_exporter_sent_spans_total", &labels),
-            rejected: telemetry.counter("chainspan_exporter_rejected_spans_total", &labels),
+            sent: telemetry.counter(SENT_SPANS, &labels),
+            rejected: telemetry.counter(REJECTED_SPANS, &labels),
             failed: HashMap::new(),
-            queue_spans: telemetry.gauge("chainspan_exporter_queue_spans", &labels),
-            queue_bytes: telemetry.gauge("chainspan_exporter_queue_bytes", &labels),
+            queue_spans: telemetry.gauge(QUEUE_SPANS, &labels),
+            queue_bytes: telemetry.gauge(QUEUE_BYTES, &labels),
             spilled: telemetry.gauge(SPILLED_SPANS, &labels),
             dead: telemetry.gauge(DEAD_SPANS, &labels),
             breaker: telemetry.gauge(BREAKER_STATE, &labels),
@@ -87,7 +90,7 @@ impl Meters {
         let code = failure.label();
         let counter = self.failed.entry(code).or_insert_with(|| {
             let labels = [("exporter", self.name.as_str()), ("code", code)];
-            self.telemetry.counter("chainspan_exporter_send_failed_requests_total", &labels)
+            self.telemetry.counter(SEND_FAILED_REQUESTS, &labels)
         });
         counter.increment(1);
         // That a signal is not taken is logged once, not with every request that tries it.

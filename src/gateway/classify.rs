@@ -39,7 +39,7 @@ impl Conclusion {
 /// The operation of a span: `avs.operation`, else its name. A value of `avs.operation` that is none of ours makes it
 /// none of ours, whatever the name.
 #[inline]
-pub fn operation(facts: &Facts<'_>, head: &SpanHead<'_>, names: &Names) -> Option<Operation> {
+pub fn operation_of(facts: &Facts<'_>, head: &SpanHead<'_>, names: &Names) -> Option<Operation> {
     match facts.text(AttributeKey::Operation) {
         Some(label) => Operation::from_label(label),
         None => names.get(head.name),
@@ -106,7 +106,7 @@ fn verdict(operation: Operation, facts: &Facts<'_>, head: &SpanHead<'_>, webhook
     if head.status_code != STATUS_ERROR {
         return Conclusion::success(false);
     }
-    // Every text has been asked already; the status class of a webhook is left (a redirect nobody followed).
+    // Every text has been searched already; what is left is the status class of a webhook (a redirect that was not followed).
     let reason = match operation {
         Operation::WebhookDelivery => webhook_reason(facts, head, webhook),
         _ => FailureReason::Other,

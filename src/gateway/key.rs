@@ -1,8 +1,13 @@
 //! The attribute keys that mean something, found with one look into a table: most attributes of most spans mean nothing
 //! here, and that answer has to be nearly free.
 
+/// The key of the attribute that names an operation for Datadog.
+pub const OPERATION_NAME_KEY: &str = "operation.name";
+/// The key of the attribute that asks the Datadog agent for statistics of a span.
+pub const MEASURED_KEY: &str = "_dd.measured";
+
 macro_rules! keys {
-    ($($variant:ident = $key:literal,)*) => {
+    ($($variant:ident = $key:expr,)*) => {
         /// A known attribute key.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(super) enum AttributeKey { $($variant,)* }
@@ -44,8 +49,8 @@ keys! {
     WebhookExhausted = b"webhook.exhausted",
     BreakerState = b"circuit_breaker.state",
     BreakerTarget = b"circuit_breaker.target",
-    OperationName = b"operation.name",
-    DatadogMeasured = b"_dd.measured",
+    OperationName = OPERATION_NAME_KEY.as_bytes(),
+    DatadogMeasured = MEASURED_KEY.as_bytes(),
 }
 
 const SHORTEST: usize = 10;

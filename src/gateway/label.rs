@@ -1,6 +1,9 @@
 //! Comparing labels: nearly always they are written exactly so, and that answer is the cheap one. Where a set of labels is
 //! asked for every span, one look into an index says which of them it could be.
 
+/// The label of a failure that no table knows.
+pub const OTHER: &str = "_OTHER";
+
 /// Whether `label` is `known`, in any case.
 #[inline]
 pub(super) fn same_label(known: &str, label: &[u8]) -> bool {

@@ -15,7 +15,7 @@ pub struct Measured {
     pub status_conflict: bool,
     /// `avs.attempt.count`, at least 1.
     pub attempts: Option<u32>,
-    /// Share of the stake that signed, 0 to 1 (finite; values outside are clamped by nobody: they are absent). On
+    /// Share of the stake that signed, 0 to 1 (finite; a value outside of it is not clamped but absent). On
     /// `bls_aggregation` only.
     pub signed_stake_ratio: Option<f64>,
     /// `avs.quorum.threshold` as a ratio: 0.67 for 67 percent. On `bls_aggregation` only.

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! attribute ─► Facts ─┐
-//! SpanHead ───────────┼─► operation ─► measure ─► Measured (operation, outcome, reason, figures), or nothing
+//! SpanHead ───────────┼─► operation_of ─► measure ─► Measured (operation, outcome, reason, figures), or nothing
 //! Names ──────────────┘
 //! ```
 
@@ -31,16 +31,18 @@ mod tx;
 mod verdict;
 mod webhook;
 
-pub use classify::{measure, operation};
+pub use classify::{measure, operation_of};
 pub use facts::{FactKey, Facts, GatewayBreaker};
 pub use figures::has_bad_figure;
 pub use hints::Hints;
+pub use key::{MEASURED_KEY, OPERATION_NAME_KEY};
+pub use label::OTHER;
 pub use measured::{Detail, Measured, OptionalCount, Seconds};
 pub use names::Names;
 pub use operation::Operation;
 pub use outcome::{Outcome, OutcomeClass};
 pub use quorum::{QuorumClass, QuorumReason};
-pub use reason::{FailureReason, OTHER};
+pub use reason::FailureReason;
 pub use text::Text;
 pub use tx::{TxClass, TxReason};
 pub use webhook::WebhookStatus;

@@ -2,6 +2,7 @@
 
 use super::Text::{Code, Part};
 use super::family::family;
+use super::label::OTHER;
 
 /// Whose failure it is. The quorum failure rate is class `quorum` over all aggregations; the others have other owners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,7 +27,7 @@ impl QuorumClass {
             Self::Signature => "signature",
             Self::Policy => "policy",
             Self::Infra => "infra",
-            Self::Other => super::OTHER,
+            Self::Other => OTHER,
         }
     }
 }

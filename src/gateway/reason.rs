@@ -1,9 +1,7 @@
 //! Why operations fail: all families together, as one closed set.
 
+use super::label::OTHER;
 use super::{QuorumClass, QuorumReason, TxReason, WebhookStatus};
-
-/// The label of a failure that no table knows.
-pub const OTHER: &str = "_OTHER";
 
 /// Why an operation failed: one member of a closed set, so that it can be a metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -112,7 +112,7 @@ impl Matcher {
 }
 
 impl Confirmation {
-    /// How long the match at `start..end` is, all told; `None` if the rest does not match; 0 for a wrapper.
+    /// The length of the whole match that begins at `start..end`; `None` if the rest does not match; 0 for a wrapper.
     fn length(&self, text: &[u8], start: usize, end: usize) -> Option<usize> {
         let before = start.checked_sub(1).map(|at| text[at]);
         let rest = &text[end..];

@@ -8,17 +8,17 @@ family! {
     /// The status class of a `webhook_delivery` (`webhook.status_class`); as a reason, why it failed.
     WebhookStatus, class Option<OutcomeClass>, restart &[];
 
-    /// Taken.
+    /// Accepted.
     Success = "2xx", Some(OutcomeClass::Success), [];
-    /// Sent elsewhere. Says nothing about success: whoever follows redirects reports the last answer.
+    /// Redirected. Says nothing about success: a client that follows redirects reports the last answer.
     Redirect = "3xx", None, [];
     /// Refused, other than by 410 and 429.
     ClientError = "4xx", Some(OutcomeClass::Failure), [];
     /// Gone for good.
     Gone = "410", Some(OutcomeClass::Failure), [];
-    /// Asked for fewer.
+    /// Too many requests.
     TooManyRequests = "429", Some(OutcomeClass::Failure), [];
-    /// The receiver's own trouble.
+    /// The receiver failed.
     ServerError = "5xx", Some(OutcomeClass::Failure), [];
     /// No answer in time.
     Timeout = "timeout", Some(OutcomeClass::Failure),

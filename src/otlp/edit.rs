@@ -147,7 +147,7 @@ impl Edits {
     /// # Errors
     ///
     /// [`EditError::TooLarge`] when it would be larger than 4 GiB, [`EditError::OtherBody`] when `body` is not the one that
-    /// was walked (not every other body can be told).
+    /// was walked (not every other body is recognised).
     pub fn apply(&self, body: &[u8]) -> Result<Bytes, EditError> {
         let len = self.len_after(body.len());
         if u32::try_from(len).is_err() {

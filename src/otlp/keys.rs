@@ -2,7 +2,7 @@
 //! Exact, without allocating, a few nanoseconds a key.
 //!
 //! The spans of a request have few different keys, and the same ones again and again. The first of them go into a small
-//! table for the whole request, each with its meaning and the span that had it last: whoever finds it there knows both.
+//! table for the whole request, each with its meaning and the span that had it last: a key that is found there needs no other look.
 //! SpanKeys that find no room (many keys, or keys chosen to collide) go span by span into a table of offsets. That one is never
 //! cleared: spans come in ascending order, so an offset before the span's own start is that of an earlier span, and its slot
 //! is free. A span whose keys do not find room there either is counted again, by [`crowded`], with keyed hashes.
@@ -25,7 +25,7 @@ const SLOTS: usize = 512;
 const PROBES: usize = 8;
 
 /// SpanKeys are compared among this many attributes of a span, so that a hostile span costs no more than linear time.
-const MOST_ATTRIBUTES: usize = 8_192;
+const MAX_ATTRIBUTES: usize = 8_192;
 /// Slots of the large table, and how many keys at most it is meant to hold at a time.
 const MANY_SLOTS: usize = 4_096;
 const MANY_KEYS: usize = 2_048;
@@ -182,7 +182,7 @@ impl Ends {
     }
 }
 
-/// The same question with a larger table and hashes that nobody can foresee. A span with more keys than the table holds
+/// The same question with a larger table and hashes that a client cannot foresee. A span with more keys than the table holds
 /// is gone through several times, each time for the keys of one class.
 #[cold]
 #[inline(never)]
@@ -230,5 +230,5 @@ fn keys(body: &[u8], place: Container) -> impl Iterator<Item = (&[u8], u32)> {
             reader.other(tag, at, span::PATH, span::FIELDS).ok()?;
         }
     })
-    .take(MOST_ATTRIBUTES)
+    .take(MAX_ATTRIBUTES)
 }

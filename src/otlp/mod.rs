@@ -1,7 +1,7 @@
 //! Bytes only: what an OTLP request looks like on the wire, read in place and edited without decoding it.
 //!
-//! Nothing in here waits, allocates per span, or knows what an attribute means. Whoever wants meaning implements
-//! [`Visitor`] and is shown each resource, scope and span once, in the order of the wire.
+//! Nothing in here waits, allocates per span, or knows what an attribute means. The meaning is up to a
+//! [`Visitor`], which is shown each resource, scope and span once, in the order of the wire.
 //!
 //! ```text
 //! ExportTraceServiceRequest

@@ -1,15 +1,16 @@
 //! The walk inside a span: where nearly all the bytes are, and so nearly all the time.
 
 use super::attribute::{self, Attribute, USUAL_KEY_AT, Usual};
+use super::keys::SpanKeys;
 use super::reader::WireReader;
 use super::schema::{EVENT_ATTRIBUTES, LINK_ATTRIBUTES, SPAN_ATTRIBUTES, event, link, span, status};
 use super::visit::{AttributePlace, SpanHead, SpanPlace, Visitor};
-use super::walk::Walk;
 use super::wire::WireError;
 
-/// Walks the span in `reader`, which stands at `place`.
+/// Walks the span in `reader`, which stands at `place`, and shows it to `visitor`. `keys` are those of the request so far.
 pub(super) fn walk<'a, V: Visitor<'a>>(
-    walk: &mut Walk<'_, 'a, V>,
+    visitor: &mut V,
+    keys: &mut SpanKeys<'a>,
     mut reader: WireReader<'a>,
     place: SpanPlace,
 ) -> Result<(), WireError> {
@@ -26,7 +27,7 @@ pub(super) fn walk<'a, V: Visitor<'a>>(
         duplicate_keys: false,
         place,
     };
-    walk.keys.begin(place.span.start);
+    keys.begin(place.span.start);
     usual_head(&mut reader, &mut head);
     while !reader.is_empty() {
         let at = reader.position();
@@ -57,30 +58,30 @@ pub(super) fn walk<'a, V: Visitor<'a>>(
                             (key, key_at, value)
                         }
                     };
-                    let ask = || walk.visitor.meaning(key);
-                    let meaning = walk.keys.see(reader.bytes_to_end(), key, key_at, ask);
+                    let ask = || visitor.meaning(key);
+                    let meaning = keys.see(reader.bytes_to_end(), key, key_at, ask);
                     let place = AttributePlace { start, end: reader.offset() };
-                    walk.visitor.known_attribute(meaning, key, value, place);
+                    visitor.known_attribute(meaning, key, value, place);
                     start = reader.offset();
                     if !reader.next_is(span::attributes::TAG) {
                         break;
                     }
                 }
             }
-            span::events::TAG => events(walk.visitor, reader.message(event::PATH)?.0)?,
+            span::events::TAG => events(visitor, reader.message(event::PATH)?.0)?,
             span::links::TAG => links(reader.message(link::PATH)?.0)?,
             span::status::TAG => read_status(reader.message(status::PATH)?.0, &mut head)?,
             span::flags::TAG => drop(reader.fixed32(span::flags::PATH)?),
             tag => reader.other(tag, at, span::PATH, span::FIELDS)?,
         }
     }
-    head.duplicate_keys = walk.keys.duplicate(reader.bytes_to_end(), place.span);
-    walk.visitor.span(&head);
+    head.duplicate_keys = keys.duplicate(reader.bytes_to_end(), place.span);
+    visitor.span(&head);
     Ok(())
 }
 
 /// Reads what nearly all spans begin with, in the order in which all encoders write it, without asking for each field which
-/// one it is. Stops at the first that looks otherwise: it is the turn of the one who asks.
+/// one it is. Stops at the first field that looks otherwise, and leaves it to the loop that asks.
 #[inline(always)]
 fn usual_head<'a>(reader: &mut WireReader<'a>, head: &mut SpanHead<'a>) {
     const TRACE_ID: [u8; 2] = [span::trace_id::TAG as u8, 16];

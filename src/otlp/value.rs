@@ -1,6 +1,6 @@
 //! One attribute value, borrowed from the request.
 
-/// An OTLP `AnyValue` as it stands on the wire. Strings are not checked for UTF-8: whoever reads one decides.
+/// An OTLP `AnyValue` as it stands on the wire. Strings are not checked for UTF-8: that is up to the reader of the value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {
     /// No field of the oneof is set.

@@ -1,4 +1,4 @@
-//! What the walk shows to whoever wants meaning.
+//! What the walk shows to a visitor.
 
 use super::Value;
 

@@ -67,9 +67,9 @@ impl From<WireError> for Stop {
 }
 
 /// One walk under way.
-pub(super) struct Walk<'v, 'a, V> {
-    pub(super) visitor: &'v mut V,
-    pub(super) keys: SpanKeys<'a>,
+struct Walk<'v, 'a, V> {
+    visitor: &'v mut V,
+    keys: SpanKeys<'a>,
     spans: u32,
     /// Siblings are looked over before the first of them is shown.
     looks_ahead: bool,
@@ -148,7 +148,8 @@ impl<'a, V: Visitor<'a>> Walk<'_, 'a, V> {
                     }
                     // A span takes two bytes at least, so their number fits where offsets do.
                     self.spans += 1;
-                    span::walk(self, message, SpanPlace { resource_spans, scope_spans: place, span })?;
+                    let place = SpanPlace { resource_spans, scope_spans: place, span };
+                    span::walk(self.visitor, &mut self.keys, message, place)?;
                 }
                 scope_spans::scope::TAG => {
                     let (message, _) = reader.message(scope::PATH)?;

@@ -15,7 +15,7 @@ use super::rules::{Measuring, Rules, Tagging};
 use super::scratch::RequestScratch;
 use super::texts;
 use crate::chain::{ChainCandidate, ChainId, OwnTag, Resolved, Spelling, TAG_KEY, TagPlan, valid_trace_id};
-use crate::gateway::{FactKey, Facts, Hints, Operation, has_bad_figure, measure, operation};
+use crate::gateway::{FactKey, Facts, Hints, Operation, has_bad_figure, measure, operation_of};
 use crate::otlp::{AttributePlace, KeyMeaning, SpanHead, Value, Visitor};
 use crate::red::{Call, Observation, ObservedState, Reading, SpanKind, StatusCode, Subject};
 
@@ -70,9 +70,9 @@ impl<'p, 'a> Inspector<'p, 'a> {
         trace_id: [u8; 16],
     ) -> Option<(Operation, Option<u32>)> {
         if self.measuring.is_none() {
-            return operation(&self.facts, head, &self.rules.names).map(|operation| (operation, None));
+            return operation_of(&self.facts, head, &self.rules.names).map(|operation| (operation, None));
         }
-        let Some(operation) = operation(&self.facts, head, &self.rules.names) else {
+        let Some(operation) = operation_of(&self.facts, head, &self.rules.names) else {
             self.scratch.counts.unclassified += 1;
             self.scratch.counts.unclassified_names.insert(self.rules.unclassified.index(head.name));
             return None;
@@ -209,7 +209,7 @@ impl<'a> Visitor<'a> for Inspector<'_, 'a> {
 
     fn meaning(&mut self, key: &'a [u8]) -> KeyMeaning {
         let rank = self.tagging.and_then(|tagging| tagging.keys.rank(key));
-        meaning::of(FactKey::of(key), rank, self.tagging.is_some() && key == TAG_KEY)
+        meaning::of(FactKey::of(key), rank, self.tagging.is_some() && key == TAG_KEY.as_bytes())
     }
 
     #[inline(always)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::texts;
 use crate::otlp::Value;
-use crate::red::Dims;
+use crate::red::{Dims, SERVICE_INSTANCE_ID};
 
 /// The longest dimension value that is kept, in bytes; what is longer is cut.
 const DIMENSION_BYTES: usize = 200;
@@ -53,7 +53,7 @@ impl<'a> Resource<'a> {
         if let Some(at) = dimensions.iter().position(|dimension| dimension.as_bytes() == key) {
             self.dimensions[at] = value;
         }
-        if key == b"service.instance.id" {
+        if key == SERVICE_INSTANCE_ID.as_bytes() {
             self.instance = value;
         }
         if key == b"service.name" {

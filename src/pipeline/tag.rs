@@ -2,11 +2,9 @@
 
 use super::plan::{SpanChain, SpanPlan, TagEdit};
 use super::scratch::RequestScratch;
-use crate::chain::{ChainId, ChainSource, Lookup, Traces};
+use crate::chain::{ChainId, ChainSource, Lookup, TAG_KEY, Traces};
+use crate::gateway::{MEASURED_KEY, OPERATION_NAME_KEY};
 use crate::otlp::EditError;
-
-/// The attribute that chainspan writes.
-const TAG: &str = "chain_id";
 
 /// Settles every plan of `scratch`. Afterwards its edits are complete and each observation has its chain.
 pub(super) fn settle(scratch: &mut RequestScratch, body: &[u8], traces: &Traces, now_ms: u64) -> Result<(), EditError> {
@@ -70,13 +68,13 @@ fn edit(scratch: &mut RequestScratch, body: &[u8], plan: &SpanPlan, chain: Optio
     }
     span.append(|span| {
         if let Some(canonical) = &appended {
-            span.str(TAG, canonical.as_str());
+            span.str(TAG_KEY, canonical.as_str());
         }
         if let Some(name) = plan.hints.operation_name {
-            span.str("operation.name", name);
+            span.str(OPERATION_NAME_KEY, name);
         }
         if plan.hints.measured {
-            span.int("_dd.measured", 1);
+            span.int(MEASURED_KEY, 1);
         }
     })
 }

@@ -5,7 +5,7 @@ use tonic::Code;
 
 use crate::delivery::{Signal, code_name};
 use crate::otlp::PerSignal;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{FAILED_REQUESTS, Telemetry};
 
 /// The codes of failures: gRPC has 17 codes, 0 to 16, and 0 is OK.
 const FAILURES: std::ops::Range<i32> = 1..17;
@@ -18,9 +18,7 @@ pub(super) struct FailedRequests {
 
 impl FailedRequests {
     pub(super) fn new(telemetry: &Telemetry) -> Self {
-        Self::with(|signal, code| {
-            telemetry.counter("chainspan_receiver_failed_requests_total", &[("signal", signal), ("code", code)])
-        })
+        Self::with(|signal, code| telemetry.counter(FAILED_REQUESTS, &[("signal", signal), ("code", code)]))
     }
 
     pub(super) fn with(counter: impl Fn(&'static str, &'static str) -> Counter) -> Self {

@@ -1,45 +1,40 @@
-//! The books: where the tables of the shards are added up, off the hot path, into running totals and windows.
+//! The aggregator: adds up the tables of the shards, off the hot path, into running totals and windows.
 //!
 //! What a window costs: its own copy of each series that was counted in it, from its first span until it is handed out.
 //! A duration that spreads over three octaves takes about 3.4 KB with its exemplars, anything else 0.2 to 0.6 KB: 4,096
 //! busy series, half of them durations, are 7.5 MB a window, and 9 MB in the running totals (`tests/red/bounds.rs` measures
-//! both). There are the two open windows and one that is about to be handed out. If nobody fetches them, at most
-//! [`MOST_WAITING`] wait; then the oldest two become one that is twice as long, so that memory stays bounded and nothing is
+//! both). There are the two open windows and one that is about to be handed out. If they are not fetched, at most
+//! [`MAX_PENDING_WINDOWS`] wait; then the oldest two become one that is twice as long, so that memory stays bounded and nothing is
 //! lost, doubled or overlapping.
 
 mod out;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
 use super::calls;
-use super::catalogue::Metric;
 use super::cell::Cell;
-use super::chain_health::{Cause, ChainHealth, Happened, Signs, Thresholds, Tracker};
+use super::chain_health::{Cause, ChainHealth, Happened, Thresholds, Tracker};
 use super::gauge::{Gauge, GaugeKey};
-use super::key::{CellKey, OVERFLOW_DIMS, SeriesKey};
+use super::key::{CellKey, SeriesKey};
 use super::labels::{Attributes, ChainLabel};
 use super::latest::LatestByWindow;
-use super::ledger::{CountedAt, Ledger, families};
+use super::ledger::{CountedAt, Ledger};
+use super::metric::Metric;
 use super::registry::Registry;
-use super::shard::{Counted, WindowTable};
-use super::snapshot::{Series, SeriesValue, Snapshot};
+use super::shard::Counted;
 use super::stage::Dims;
-use super::window::{self, OpenWindows, Window};
+use super::table::WindowTable;
+use super::window;
 use crate::gateway::{Operation, OutcomeClass, QuorumClass};
 
-/// Windows that wait to be handed out, at most.
-const MOST_WAITING: usize = 32;
+/// Windows that may wait to be handed out; beyond that the oldest two become one that is twice as long.
+const MAX_PENDING_WINDOWS: usize = 32;
 
-/// After so many windows in which nothing was counted, the clock has jumped; the gauges of more are of no use to anybody.
-const MOST_QUIET: u64 = 32;
-
-/// Chains are looked at no more often than this, nanoseconds.
-const EVALUATE_NANO: u64 = 2_000_000_000;
-
-/// What the books need to know.
+/// The settings of an aggregator.
 #[derive(Debug)]
 pub(super) struct AggregatorRules {
     pub(super) namespace: Arc<str>,
@@ -66,7 +61,7 @@ pub(super) struct Aggregator {
     successes: HashMap<SeriesKey, Success>,
     chains: HashMap<SeriesKey, TrackedChain>,
     calls: calls::Totals,
-    /// The latest clock heard of.
+    /// The latest time that a commit or a reader was given.
     now: u64,
     swept: u64,
     evaluated: u64,
@@ -107,14 +102,14 @@ struct TrackedChain {
     tracker: Tracker,
 }
 
-/// How one chain is doing.
+/// The health of one chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainState {
     /// Values of the dimensions.
     pub dims: Arc<Dims>,
     /// The chain.
     pub chain: ChainLabel,
-    /// How it is doing.
+    /// Its health.
     pub health: ChainHealth,
     /// Why, unless it is healthy.
     pub why: Option<Cause>,
@@ -174,7 +169,7 @@ impl Aggregator {
             waiting.ledger.enter(key, &cell, moment);
             self.note(key, &cell, moment);
         }
-        if self.windows.len() > MOST_WAITING
+        if self.windows.len() > MAX_PENDING_WINDOWS
             && let Some((first, mut oldest)) = self.windows.pop_first()
             && let Some((_, next)) = self.windows.pop_first()
         {
@@ -246,61 +241,9 @@ impl Aggregator {
         let (end, value) = seen.latest.newest();
         seen.above_since = if value > 0 { seen.above_since.or(Some(end)) } else { None };
     }
-
-    /// What happens now and then: chains are evaluated, what is idle is retired.
-    pub(super) fn tend(&mut self, now: u64, registry: &Registry) {
-        self.now = self.now.max(now);
-        if now.saturating_sub(self.evaluated) >= EVALUATE_NANO || now < self.evaluated {
-            self.evaluated = now;
-            self.evaluate(now);
-        }
-        if now.saturating_sub(self.swept) >= self.rules.idle_nano.min(window::WINDOW_NANO) || now < self.swept {
-            self.swept = now;
-            self.retire(now, registry);
-        }
-    }
-
-    fn evaluate(&mut self, now: u64) {
-        let mut signs = HashMap::<(u32, u32), Signs>::new();
-        for (key, seen) in &self.gauges {
-            let of = signs.entry((key.dims, key.chain)).or_default();
-            match key.metric {
-                Metric::BreakerState => of.breaker_open |= seen.latest.newest().1 == 2,
-                _ => of.gap_since = [of.gap_since, seen.above_since].into_iter().flatten().min(),
-            }
-        }
-        for (key, chain) in &mut self.chains {
-            let thresholds = match chain.attributes.chain {
-                ChainLabel::Id(id) => self.rules.chain_health.get(&id).unwrap_or(&self.rules.health),
-                ChainLabel::Other | ChainLabel::Unknown => &self.rules.health,
-            };
-            chain.tracker.evaluate(now, thresholds, signs.get(&key.home()).copied().unwrap_or_default());
-        }
-    }
-
-    fn retire(&mut self, now: u64, registry: &Registry) {
-        let idle = self.rules.idle_nano;
-        let mut retired = self.totals.retire(now, idle);
-        retired
-            .extend(self.chains.extract_if(|_, chain| now.saturating_sub(chain.touched) >= idle).map(|(key, _)| key));
-        // The age of a success says most while nothing succeeds: it goes when its chain does.
-        let gone = self.successes.extract_if(|key, _| !self.chains.contains_key(&key.health()));
-        retired.extend(gone.map(|(key, _)| key));
-        let gauges = self.gauges.extract_if(|_, seen| now.saturating_sub(seen.touched) >= idle);
-        let gauges: Vec<GaugeKey> = gauges.map(|(key, _)| key).collect();
-        let calls = self.calls.retire(now, idle, &registry.calls);
-        if retired.is_empty() && gauges.is_empty() && !calls {
-            return;
-        }
-        let series = self.totals.keys().chain(self.chains.keys().copied()).map(SeriesKey::home);
-        let gauges_of = self.gauges.keys().map(|key| (key.dims, key.chain));
-        let calls_of = self.calls.chains().map(|chain| registry.home((OVERFLOW_DIMS, 0), &Arc::default(), chain));
-        let live: HashSet<(u32, u32)> = series.chain(gauges_of).chain(calls_of).collect();
-        registry.retire(&retired, &gauges, live.into_iter());
-    }
 }
 
-/// Finds out where a cell belongs now. Its ids may have been taken back, and its series retired, since it was registered.
+/// Under which key a cell counts now. Its ids may have been taken back, and its series retired, since it was registered.
 fn settle(key: CellKey, cell: &mut Cell, registry: &Registry) -> CellKey {
     let (dims, chain) = registry.home(key.home(), &cell.dims, cell.attributes.chain);
     let home = key.rehomed(dims, chain);

@@ -3,89 +3,8 @@
 //! Exporters, docs and checks are made from it; a name that is not here does not exist. Source: the table of names in the
 //! metrics specification.
 
-use super::bounds::{ATTEMPTS, Bounds, MARGIN, RATIO, SECONDS};
-
-/// A metric that is derived from spans.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Metric {
-    /// Every operation span.
-    Operations,
-    /// End minus start.
-    OperationDuration,
-    /// Failed `bls_aggregation`.
-    QuorumFailures,
-    /// Share of the stake that signed.
-    SignedStakeRatio,
-    /// Share of the stake that signed, minus the threshold.
-    QuorumMargin,
-    /// Until the threshold was reached.
-    TimeToThreshold,
-    /// What the operators of a task did.
-    OperatorResponses,
-    /// Attempts that an operation took.
-    OperationAttempts,
-    /// Failed `tx_submission`.
-    TxFailures,
-    /// Transactions that no attempt is left for.
-    TxExhausted,
-    /// Until a transaction was confirmed.
-    TxConfirmation,
-    /// Until a transaction was sent.
-    TxQueue,
-    /// Items of batched transactions.
-    TxBatchItems,
-    /// Pending nonces beyond the latest.
-    TxNonceGap,
-    /// `webhook_delivery`.
-    WebhookDeliveries,
-    /// Webhooks that no attempt is left for.
-    WebhookExhausted,
-    /// The gateway's circuit breakers.
-    BreakerState,
-    /// How long ago an operation last succeeded.
-    LastSuccessAge,
-    /// How a chain is doing.
-    ChainHealth,
-}
-
-/// How a metric's points add up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Instrument {
-    /// A monotonic sum.
-    Counter,
-    /// A distribution over these classic bounds.
-    Histogram(&'static Bounds),
-    /// The last value.
-    Gauge,
-}
-
-/// An attribute that tells the series of a metric apart, beside the configured dimensions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MetricAttribute {
-    /// The chain: its id, `other` or `unknown`.
-    ChainId,
-    /// The operation.
-    Operation,
-    /// `success`, `failure` or `cancelled`.
-    Outcome,
-    /// Why it failed; absent when it did not.
-    ErrorType,
-    /// Why it failed.
-    Reason,
-    /// Who owns a quorum failure: `quorum`, `signature`, `policy`, `infra`; `_OTHER` for a failure no table knows.
-    Class,
-    /// What became of a part of the operation: see [`ResultLabel`](super::ResultLabel).
-    Result,
-    /// The class of a webhook's answer; `unknown` when the span names none.
-    StatusClass,
-    /// The alias of the key that signs a gateway's transactions; absent when the span names none.
-    Signer,
-    /// What a circuit breaker guards; absent when the span names nothing.
-    Target,
-    /// Which of several gateways of the same dimensions; absent when its resource does not say.
-    ServiceInstanceId,
-}
+use super::bounds::{ATTEMPTS, MARGIN, RATIO, SECONDS};
+use super::metric::{Instrument, Metric, MetricAttribute};
 
 /// A row of the catalogue.
 #[derive(Clone, Copy, Debug)]
@@ -137,7 +56,7 @@ const CATALOGUE: [CatalogueEntry; 19] = [
         instrument: Counter,
         unit: "{failure}",
         attributes: &[ChainId, Reason, Class],
-        help: "BLS aggregations that failed. Class quorum is the quorum's own failure, other classes have other owners.",
+        help: "BLS aggregations that failed. Class quorum: too little stake signed in time; the other classes have other owners.",
     },
     CatalogueEntry {
         metric: Metric::SignedStakeRatio,
@@ -155,7 +74,7 @@ const CATALOGUE: [CatalogueEntry; 19] = [
         instrument: Histogram(&MARGIN),
         unit: "1",
         attributes: &[ChainId],
-        help: "Share of the stake that signed, minus the threshold that was asked for. Below zero: quorum missed.",
+        help: "Share of the stake that signed, minus the required threshold. Below zero the quorum was missed.",
     },
     CatalogueEntry {
         metric: Metric::TimeToThreshold,
@@ -173,7 +92,7 @@ const CATALOGUE: [CatalogueEntry; 19] = [
         instrument: Counter,
         unit: "{response}",
         attributes: &[ChainId, Result],
-        help: "What the operators that were asked did: signed, rejected, or nothing (missing).",
+        help: "Operators that were asked, by what they did: signed, rejected, or did not answer (missing).",
     },
     CatalogueEntry {
         metric: Metric::OperationAttempts,
@@ -200,7 +119,7 @@ const CATALOGUE: [CatalogueEntry; 19] = [
         instrument: Counter,
         unit: "{transaction}",
         attributes: &[ChainId],
-        help: "Transactions that no attempt is left for.",
+        help: "Transactions given up after their last attempt.",
     },
     CatalogueEntry {
         metric: Metric::TxConfirmation,
@@ -227,7 +146,7 @@ const CATALOGUE: [CatalogueEntry; 19] = [
         instrument: Counter,
         unit: "{item}",
         attributes: &[ChainId, Result],
-        help: "Items of batched transactions by what became of them.",
+        help: "Items of batched transactions, by result.",
     },
     CatalogueEntry {
         metric: Metric::TxNonceGap,
@@ -236,7 +155,7 @@ const CATALOGUE: [CatalogueEntry; 19] = [
         instrument: Gauge,
         unit: "{nonce}",
         attributes: &[ChainId, Signer, ServiceInstanceId],
-        help: "Pending minus latest nonce of a signer, as the span that ended last says.",
+        help: "Pending minus latest nonce of a signer, from the span that ended last.",
     },
     CatalogueEntry {
         metric: Metric::WebhookDeliveries,
@@ -254,7 +173,7 @@ const CATALOGUE: [CatalogueEntry; 19] = [
         instrument: Counter,
         unit: "{delivery}",
         attributes: &[ChainId],
-        help: "Webhook deliveries that no attempt is left for.",
+        help: "Webhook deliveries given up after their last attempt.",
     },
     CatalogueEntry {
         metric: Metric::BreakerState,
@@ -263,7 +182,7 @@ const CATALOGUE: [CatalogueEntry; 19] = [
         instrument: Gauge,
         unit: "1",
         attributes: &[ChainId, Target, ServiceInstanceId],
-        help: "A circuit breaker of the gateway, as the span that ended last says: 0 closed, 1 half-open, 2 open.",
+        help: "State of a circuit breaker of the gateway, from the span that ended last: 0 closed, 1 half-open, 2 open.",
     },
     CatalogueEntry {
         metric: Metric::LastSuccessAge,
@@ -281,7 +200,7 @@ const CATALOGUE: [CatalogueEntry; 19] = [
         instrument: Gauge,
         unit: "1",
         attributes: &[ChainId],
-        help: "How a chain is doing: 0 down, 1 degraded, 2 healthy.",
+        help: "Health of a chain: 0 down, 1 degraded, 2 healthy.",
     },
 ];
 
@@ -297,25 +216,6 @@ impl Metric {
     /// The metric's row.
     pub fn entry(self) -> &'static CatalogueEntry {
         &CATALOGUE[self as usize]
-    }
-}
-
-impl MetricAttribute {
-    /// OTLP attribute name.
-    pub fn name(self) -> &'static str {
-        match self {
-            ChainId => "chain_id",
-            Operation => "operation",
-            Outcome => "outcome",
-            ErrorType => "error.type",
-            Reason => "reason",
-            Class => "class",
-            StatusClass => "status_class",
-            Result => "result",
-            Signer => "signer",
-            Target => "target",
-            ServiceInstanceId => "service.instance.id",
-        }
     }
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::bounds::{ATTEMPTS, MARGIN, RATIO};
-use super::catalogue::Metric;
 use super::exemplars::Timed;
-use super::histogram::FixedHistogram;
+use super::fixed_histogram::FixedHistogram;
 use super::labels::{Attributes, ResultLabel};
+use super::metric::Metric;
 use super::stage::{Dims, Observation};
 use crate::gateway::{Detail, Operation, Seconds};
 

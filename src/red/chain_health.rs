@@ -1,4 +1,4 @@
-//! How a chain is doing: a small state machine over what was counted of it. Source: delivery.md, section 5.
+//! The health of a chain: a small state machine over what was counted of it (`docs/delivery.md`, section 5).
 //!
 //! *Down*: operations are attempted and none succeeds, or a circuit breaker of the chain is open. *Degraded*: too large a
 //! share of them fails, or a nonce gap stays. Else *healthy*. Two evaluations in a row must agree before it changes.
@@ -9,27 +9,28 @@ use std::time::Duration;
 use super::window::WINDOW_NANO;
 use crate::gateway::OutcomeClass;
 
-/// Windows that the ratios are made of: five minutes.
-const RECENT: u64 = 30;
-/// So few operations say nothing about a ratio.
-const FEWEST_OPERATIONS: u64 = 10;
-/// So few aggregations say nothing about a ratio.
-const FEWEST_AGGREGATIONS: u64 = 5;
-/// A nonce gap that closes sooner is everyday life.
-const GAP_NANO: u64 = 60_000_000_000;
-/// Evaluations that must agree.
-const CONSECUTIVE: u32 = 2;
+/// Windows over which ratios are taken: 30 of ten seconds, five minutes.
+const RATIO_WINDOWS: u64 = 30;
+/// Operations that a chain needs in those windows before its error ratio can degrade it.
+const MIN_OPERATIONS: u64 = 10;
+/// Aggregations that a chain needs in those windows before its quorum failure ratio can degrade it.
+const MIN_AGGREGATIONS: u64 = 5;
+/// Nanoseconds that a nonce gap may stay open before it degrades its chain: gaps of seconds are normal.
+const MAX_GAP_NANO: u64 = 60_000_000_000;
+/// Evaluations in a row that must agree before the health of a chain changes.
+const MIN_EVALUATIONS: u32 = 2;
 
 /// When a chain is not healthy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds {
-    /// Failures among successes and failures of five minutes, 0 to 1: above it (and with at least 10 operations) degraded.
+    /// A chain is degraded when a larger share of its operations of five minutes failed, 0 to 1. Fewer than 10 operations
+    /// do not count.
     pub error_ratio: f64,
-    /// Failures of class quorum among the aggregations of five minutes, 0 to 1: above it (and with at least 5
-    /// aggregations) degraded.
+    /// A chain is degraded when a larger share of its aggregations of five minutes missed the quorum, 0 to 1. Fewer than 5
+    /// aggregations do not count.
     pub quorum_failure_ratio: f64,
-    /// Operations are attempted, and for so long none has succeeded: down. At least 5 block times of the chain, if whoever
-    /// fills this in knows them.
+    /// A chain is down when operations were attempted for this long and none succeeded. The service makes it at least 5
+    /// block times of the chain, where the configuration knows them.
     pub no_success: Duration,
 }
 
@@ -39,7 +40,7 @@ impl Default for Thresholds {
     }
 }
 
-/// How a chain is doing. The number is the value of `chain.health`.
+/// The health of a chain. The number is the value of `chain.health`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum ChainHealth {
@@ -123,11 +124,11 @@ pub(super) struct Tracker {
     /// End of the first failure known after the last success.
     failing_since: Option<u64>,
     cause: Option<Cause>,
-    /// What the last evaluations found, if it is not what holds, and how many they were.
+    /// What the last evaluations found, where it differs from `cause`, and how many in a row found it.
     other: (Option<Cause>, u32),
 }
 
-/// A few operations of the same kind.
+/// Operations of the same kind that ended in the same window.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Happened {
     pub(super) window: u64,
@@ -171,12 +172,12 @@ impl Tracker {
             counts.quorum_failures += if happened.of_quorum { happened.count } else { 0 };
         }
         let newest = self.recent.back().map_or(0, |(window, _)| *window);
-        while self.recent.front().is_some_and(|(window, _)| *window + RECENT < newest) {
+        while self.recent.front().is_some_and(|(window, _)| *window + RATIO_WINDOWS < newest) {
             self.recent.pop_front();
         }
     }
 
-    /// Looks at the chain at `now`; the answer is how it is doing after that.
+    /// Evaluates the chain at `now` and returns its health after that.
     pub(super) fn evaluate(&mut self, now: u64, thresholds: &Thresholds, signs: Signs) -> ChainHealth {
         let found = self.cause_now(now, thresholds, signs);
         let same = |a: Option<Cause>, b: Option<Cause>| a.map(Cause::health) == b.map(Cause::health);
@@ -187,7 +188,7 @@ impl Tracker {
         } else {
             let times = if self.other.1 > 0 && same(found, self.other.0) { self.other.1 + 1 } else { 1 };
             self.other = (found, times);
-            if times >= CONSECUTIVE {
+            if times >= MIN_EVALUATIONS {
                 self.cause = found;
                 self.other = (None, 0);
             }
@@ -211,7 +212,7 @@ impl Tracker {
         if signs.breaker_open {
             return Some(Cause::BreakerOpen);
         }
-        let oldest = (now / WINDOW_NANO).saturating_sub(RECENT);
+        let oldest = (now / WINDOW_NANO).saturating_sub(RATIO_WINDOWS);
         let mut sum = Counts::default();
         for (_, counts) in self.recent.iter().filter(|(window, _)| *window >= oldest) {
             sum.successes += counts.successes;
@@ -221,15 +222,15 @@ impl Tracker {
         }
         let above = |part: u64, whole: u64, limit: f64| part as f64 > whole as f64 * limit;
         let operations = sum.successes + sum.failures;
-        if operations >= FEWEST_OPERATIONS && above(sum.failures, operations, thresholds.error_ratio) {
+        if operations >= MIN_OPERATIONS && above(sum.failures, operations, thresholds.error_ratio) {
             return Some(Cause::ErrorRatio);
         }
-        if sum.aggregations >= FEWEST_AGGREGATIONS
+        if sum.aggregations >= MIN_AGGREGATIONS
             && above(sum.quorum_failures, sum.aggregations, thresholds.quorum_failure_ratio)
         {
             return Some(Cause::QuorumFailureRatio);
         }
-        signs.gap_since.filter(|since| now.saturating_sub(*since) >= GAP_NANO).map(|_| Cause::NonceGap)
+        signs.gap_since.filter(|since| now.saturating_sub(*since) >= MAX_GAP_NANO).map(|_| Cause::NonceGap)
     }
 }
 

@@ -1,16 +1,16 @@
 //! The slowest spans of a series, so that a quantile leads to a trace.
 
-use super::histogram::DurationHistogram;
+use super::duration_histogram::DurationHistogram;
 use super::snapshot::Exemplar;
 use super::stage::Observation;
 
-/// The most that are kept of one series and window.
-pub(super) const MOST: usize = 4;
+/// Exemplars that one series may keep per window.
+pub(super) const MAX_EXEMPLARS: usize = 4;
 
 /// A few exemplars, unordered. Nearly every observation is turned away by one comparison.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Exemplars {
-    /// Durations below this are of no interest.
+    /// Durations below this are not among the slowest.
     least: u64,
     kept: Vec<Exemplar>,
 }
@@ -35,7 +35,7 @@ impl Exemplars {
     }
 
     fn insert(&mut self, exemplar: Exemplar, most: usize) {
-        let most = most.min(MOST);
+        let most = most.min(MAX_EXEMPLARS);
         if self.kept.len() < most {
             if self.kept.is_empty() {
                 self.kept.reserve_exact(most);
@@ -60,7 +60,7 @@ impl Exemplars {
             .copied()
             .collect::<Vec<_>>()
             .into_iter()
-            .for_each(|exemplar| self.insert(exemplar, MOST));
+            .for_each(|exemplar| self.insert(exemplar, MAX_EXEMPLARS));
     }
 
     pub(super) fn is_empty(&self) -> bool {

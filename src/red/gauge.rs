@@ -1,19 +1,19 @@
-//! States that spans tell of, last seen by the end of the span: nonce gaps by signer, circuit breakers by target.
+//! Gauges: what the span that ended last says of a state, nonce gaps by signer and circuit breakers by target.
 
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::catalogue::Metric;
 use super::key::{OTHER_CHAIN, OVERFLOW_DIMS, UNKNOWN_CHAIN};
 use super::labels::{Attributes, ChainLabel, Subject};
+use super::metric::Metric;
 use super::stage::{Dims, ObservedState, Reading};
 use crate::chain::ChainId;
 use crate::gateway::GatewayBreaker;
 
-/// How many subjects a chain may have of one metric; the others share one. No gateway has that many signers, and whoever
-/// invents more must not use up the places of other chains.
-pub(super) const MOST_SUBJECTS: usize = 64;
+/// Subjects (signers, breaker targets) that one chain may have in one metric; more of them share one series. No gateway has
+/// that many, and a client that invents them must not use up the series of other chains.
+pub(super) const MAX_SUBJECTS: usize = 64;
 
 /// One attribute set of a gauge, dimensions and chain interned.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,7 +25,7 @@ pub(super) struct GaugeKey {
 }
 
 impl GaugeKey {
-    /// What all share that are beyond the limit.
+    /// The gauge that all share that are beyond the limit.
     pub(super) fn overflow(&self) -> Self {
         Self { dims: OVERFLOW_DIMS, subject: Subject::default(), ..*self }
     }
@@ -52,7 +52,7 @@ impl Gauge {
         Self { dims, chain, end_unix_nano: reading.end_unix_nano, value }
     }
 
-    /// Takes the later of the two; of two that ended at once, the worse, so that the order in which they come is nothing.
+    /// Takes the later of the two; of two that ended at the same time the worse, so that their order does not matter.
     pub(super) fn see(&mut self, other: &Self) {
         if (other.end_unix_nano, other.value) > (self.end_unix_nano, self.value) {
             (self.end_unix_nano, self.value) = (other.end_unix_nano, other.value);

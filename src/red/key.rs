@@ -1,7 +1,7 @@
 //! Keys as one word: what a cell counts, and which series it feeds.
 
-use super::catalogue::{Metric, MetricAttribute};
 use super::labels::ResultLabel;
+use super::metric::{Metric, MetricAttribute};
 use crate::gateway::{Detail, FailureReason, Measured, Operation, OutcomeClass, WebhookStatus};
 
 /// Dimensions beyond the limit, together. Also the largest id there is room for.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use super::catalogue::MetricAttribute;
+use super::metric::MetricAttribute;
 use crate::chain::ChainId;
 use crate::gateway::{FailureReason, Operation, OutcomeClass, WebhookStatus};
 
@@ -27,6 +27,18 @@ impl fmt::Display for ChainLabel {
             Self::Unknown => f.write_str("unknown"),
         }
     }
+}
+
+/// The OTLP attribute of the series that all share that are beyond the limit.
+pub const OVERFLOW_ATTRIBUTE: &str = "otel.metric.overflow";
+/// The same as a Prometheus label.
+pub const OVERFLOW_LABEL: &str = "otel_metric_overflow";
+
+/// Whether a Prometheus label of that name is there already, so that no dimension may have it: those of the metrics, and
+/// those that Prometheus itself adds.
+pub fn is_reserved_label(name: &str) -> bool {
+    MetricAttribute::ALL.iter().any(|attribute| attribute.label() == name)
+        || ["le", OVERFLOW_LABEL, "job", "instance"].contains(&name)
 }
 
 /// What became of a part of an operation: the attribute `result`.

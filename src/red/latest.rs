@@ -1,8 +1,8 @@
 //! What was last seen, by event time: of everything, and as each window knew it.
 
-/// Windows that may wait with something of their own: the open ones, and one that is about to be handed out. If nobody
-/// fetches them for longer than that, the oldest two become one.
-const MOST_WAITING: usize = 4;
+/// Windows that keep a value of their own: the open ones, and one that is about to be handed out. If they are not fetched for
+/// longer than that, the oldest two become one.
+const MAX_WINDOWS: usize = 4;
 
 /// The greatest of what was seen, where what is compared begins with the end of a span: so the one that ended last.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ impl<T: Ord + Copy> LatestByWindow<T> {
             Ok(place) => self.waiting[place].1 = self.waiting[place].1.max(seen),
             Err(place) => self.waiting.insert(place, (window, seen)),
         }
-        if self.waiting.len() > MOST_WAITING {
+        if self.waiting.len() > MAX_WINDOWS {
             let (_, oldest) = self.waiting.remove(0);
             self.waiting[0].1 = self.waiting[0].1.max(oldest);
         }
@@ -72,7 +72,7 @@ mod tests {
         });
         assert_eq!(shown, [None, Some(69), Some(75), Some(75), Some(90)]);
         (10..100).for_each(|window| latest.see(window, window * 10));
-        assert!(latest.waiting.len() <= MOST_WAITING);
+        assert!(latest.waiting.len() <= MAX_WINDOWS);
         latest.hand_out(u64::MAX);
         assert_eq!(latest.handed_out(), Some(990));
     }

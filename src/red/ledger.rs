@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::catalogue::Metric;
 use super::cell::{Amount, Cell};
+use super::duration_histogram::DurationHistogram;
 use super::exemplars::Exemplars;
-use super::histogram::{DurationHistogram, FixedHistogram};
+use super::fixed_histogram::FixedHistogram;
 use super::key::{CellKey, SeriesKey};
 use super::labels::Attributes;
+use super::metric::Metric;
 use super::snapshot::{Family, Series, SeriesValue};
 use super::stage::Dims;
 

@@ -1,141 +1,30 @@
-//! Who may have a series: the bounds that hold against anybody who invents chains, services or reasons.
+//! Which dimensions, chains and series are told apart: the limits that hold even if a client invents chains, services or
+//! reasons.
 //!
 //! Shared by all shards and asked only when a shard meets something for the first time since it was last collected. What
 //! has been admitted stays until it is retired; what was turned away shares one series per metric and chain.
 //!
-//! A retired place is given to whoever comes next. Interned ids are never given out twice, so a commit that still holds
-//! the id of a retired name writes under a number that nobody else has, and whoever collects it interns the name again.
+//! The place of a retired series can be taken again. Ids are never given out twice (see `interner`): a commit that still
+//! holds the id of a retired name writes under a number that nothing else has, and the collection interns the name again.
 
 use std::collections::BTreeSet;
-use std::hash::Hash;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use dashmap::mapref::entry::Entry;
-use dashmap::{DashMap, DashSet};
+use dashmap::DashSet;
 use hashbrown::{HashMap, HashSet};
 
 use super::calls::CallAdmission;
-use super::catalogue::Metric;
-use super::gauge::{GaugeKey, MOST_SUBJECTS};
+use super::gauge::{GaugeKey, MAX_SUBJECTS};
+use super::interner::{Interner, InternerCache};
 use super::key::{CellKey, OTHER_CHAIN, OVERFLOW_DIMS, SeriesKey, UNKNOWN_CHAIN};
 use super::labels::ChainLabel;
+use super::metric::Metric;
 use super::stage::Dims;
 use crate::chain::ChainId;
 use crate::lock::lock;
 
-/// Dimension values longer than this, together, are nobody's name; they are counted beyond the limit instead of kept.
+/// Bytes of all dimension values of a resource together; what is longer is counted in the shared series instead of kept.
 const LONGEST_DIMS: usize = 1_024;
-
-/// Gives out ids up to a limit, first come, first served.
-#[derive(Debug)]
-pub(super) struct Interner<K: Eq + Hash> {
-    ids: DashMap<K, u32>,
-    /// How many have one now.
-    given: AtomicUsize,
-    limit: usize,
-    /// The next id.
-    next: AtomicU32,
-    /// No id reaches this.
-    beyond: u32,
-    /// How often ids have been taken back.
-    epoch: AtomicUsize,
-}
-
-impl<K: Eq + Hash + Clone> Interner<K> {
-    fn new(limit: usize, beyond: u32) -> Self {
-        Self {
-            ids: DashMap::new(),
-            given: AtomicUsize::new(0),
-            limit,
-            next: AtomicU32::new(0),
-            beyond,
-            epoch: AtomicUsize::new(0),
-        }
-    }
-
-    /// Takes back the ids of all that `keep` does not want.
-    fn retire(&self, mut keep: impl FnMut(&K, u32) -> bool) {
-        let mut retired = 0;
-        self.ids.retain(|key, id| {
-            let kept = keep(key, *id);
-            retired += usize::from(!kept);
-            kept
-        });
-        if retired > 0 {
-            self.given.fetch_sub(retired, Ordering::Relaxed);
-            self.epoch.fetch_add(1, Ordering::Release);
-        }
-    }
-
-    /// The id of `key`; `None` when all have been given out.
-    fn admit(&self, key: &K) -> Option<u32> {
-        if let Some(id) = self.ids.get(key) {
-            return Some(*id);
-        }
-        if self.given.load(Ordering::Relaxed) >= self.limit {
-            return None;
-        }
-        match self.ids.entry(key.clone()) {
-            Entry::Occupied(known) => Some(*known.get()),
-            // The count is raised under the entry's lock: who reads the whole map after it is full misses nobody.
-            Entry::Vacant(place) => {
-                let below = |given| (given < self.limit).then_some(given + 1);
-                self.given.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).ok()?;
-                let id = self.next.fetch_add(1, Ordering::Relaxed).min(self.beyond);
-                if id == self.beyond {
-                    // All numbers are used up, after millions of retired names: from now on nobody new is told apart.
-                    self.next.store(self.beyond, Ordering::Relaxed);
-                    self.given.fetch_sub(1, Ordering::Relaxed);
-                    return None;
-                }
-                place.insert(id);
-                Some(id)
-            }
-        }
-    }
-}
-
-/// A shard's own copy of what an interner has given out: a plain map, complete once the interner is full, so that
-/// strangers cost no more than acquaintances.
-#[derive(Debug)]
-pub(super) struct InternerCache<K> {
-    ids: HashMap<K, u32>,
-    complete: bool,
-    epoch: usize,
-}
-
-impl<K> Default for InternerCache<K> {
-    fn default() -> Self {
-        Self { ids: HashMap::new(), complete: false, epoch: 0 }
-    }
-}
-
-impl<K: Eq + Hash + Clone> InternerCache<K> {
-    /// Forgets everything if ids have been taken back since.
-    fn refresh(&mut self, all: &Interner<K>) {
-        let epoch = all.epoch.load(Ordering::Acquire);
-        if epoch != self.epoch {
-            *self = Self { epoch, ..Self::default() };
-        }
-    }
-
-    fn id(&mut self, key: &K, all: &Interner<K>) -> Option<u32> {
-        if let Some(id) = self.ids.get(key) {
-            return Some(*id);
-        }
-        if self.complete {
-            return None;
-        }
-        if let Some(id) = all.admit(key) {
-            self.ids.insert(key.clone(), id);
-            return Some(id);
-        }
-        self.ids.extend(all.ids.iter().map(|entry| (entry.key().clone(), *entry.value())));
-        self.complete = true;
-        None
-    }
-}
 
 /// Admission of dimensions, chains and series.
 #[derive(Debug)]
@@ -247,7 +136,7 @@ impl Registry {
             return if room.left == 0 { key.overflow() } else { key };
         }
         let subjects = room.subjects.entry((key.metric, key.chain)).or_default();
-        if *subjects >= MOST_SUBJECTS {
+        if *subjects >= MAX_SUBJECTS {
             return key.overflow();
         }
         *subjects += 1;
@@ -323,35 +212,7 @@ impl Registry {
 mod tests {
     use super::*;
 
-    /// Many threads admit the same and different keys at once: no id twice, never more than the limit, and a copy taken
-    /// when it is full knows everybody.
-    #[test]
-    fn interners_keep_their_limit_under_concurrency() {
-        let all = Interner::<u64>::new(100, u32::MAX);
-        let copies: Vec<_> = std::thread::scope(|scope| {
-            let workers = [3u64, 5, 7, 11].map(|step| {
-                let all = &all;
-                scope.spawn(move || {
-                    let mut known = InternerCache::default();
-                    let ids: Vec<_> =
-                        (0..1_000).map(|i| (i * step % 1_009, known.id(&(i * step % 1_009), all))).collect();
-                    (known, ids)
-                })
-            });
-            workers.into_iter().map(|worker| worker.join().expect("no panic")).collect()
-        });
-        let mut given: Vec<u32> = all.ids.iter().map(|entry| *entry.value()).collect();
-        given.sort_unstable();
-        assert_eq!(given, (0..100).collect::<Vec<_>>());
-        for (known, ids) in copies {
-            assert!(known.complete && known.ids.len() == 100);
-            for (key, id) in ids {
-                assert_eq!(id, all.ids.get(&key).map(|id| *id), "an id never changes its key");
-            }
-        }
-    }
-
-    /// A configured chain has its label whoever came first; others get theirs up to the limit, then share one.
+    /// A configured chain has its label even if others came first; these get theirs up to the limit, then share one.
     #[test]
     fn configured_chains_keep_their_label() {
         let chain = |raw| ChainId::new(raw).expect("in range");
@@ -373,6 +234,6 @@ mod tests {
         let registry = Registry::new(std::iter::empty(), 3, 1_000);
         let absurd = Arc::new(Dims(vec!["x".repeat(LONGEST_DIMS + 1).into()].into()));
         assert_eq!(registry.dims(&mut InternerCache::default(), &absurd), OVERFLOW_DIMS);
-        assert!(registry.dims.ids.is_empty());
+        assert_eq!(registry.dims.admit(&Arc::default()), Some(0), "no id was given out");
     }
 }

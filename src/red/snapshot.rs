@@ -1,12 +1,13 @@
-//! What has been counted, at one moment: series by metric, for whoever shows them.
+//! What has been counted, at one moment: series by metric, for the exporters.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::calls::{CALL_METRICS, Calls};
-use super::catalogue::{Metric, MetricAttribute};
-use super::histogram::{DurationHistogram, FixedHistogram};
+use super::duration_histogram::DurationHistogram;
+use super::fixed_histogram::FixedHistogram;
 use super::labels::{Attributes, Subject};
+use super::metric::{Metric, MetricAttribute};
 use super::stage::Dims;
 
 /// Either running totals as of the commits that had returned when it was taken (of a request that was being committed

@@ -1,4 +1,4 @@
-//! A request's observations, before it is known whether they count.
+//! The observations of one request, before it is known whether the request is accepted.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub struct Observation {
     pub span_id: [u8; 8],
 }
 
-/// What one span says of things that have a state: gauges. The span need not be an operation.
+/// What one span says of something that has a state: the value of a gauge. The span need not be an operation.
 #[derive(Clone, Debug)]
 pub struct Reading {
     /// Index into [`Stage::dims`].
@@ -42,11 +42,11 @@ pub struct Reading {
     pub end_unix_nano: u64,
     /// What is read.
     pub state: ObservedState,
-    /// Of what. Whoever stages it has bounded the length of the texts.
+    /// What it is a state of. The pipeline has bounded the length of the texts.
     pub subject: Subject,
 }
 
-/// A state that a span tells of.
+/// A state that a span reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ObservedState {
     /// Pending minus latest nonce of a signer.
@@ -55,14 +55,14 @@ pub enum ObservedState {
     Breaker(GatewayBreaker),
 }
 
-/// All observations of one request. Made by the walk, reused from request to request, committed or forgotten as a whole.
+/// All observations of one request: filled by the walk, committed or dropped as a whole, reused for the next request.
 #[derive(Debug, Default)]
 pub struct Stage {
     /// The dimension values of the request's resources.
     pub dims: Vec<Arc<Dims>>,
     /// The operation spans.
     pub observations: Vec<Observation>,
-    /// States that its spans tell of.
+    /// States that its spans report.
     pub readings: Vec<Reading>,
     /// All spans, if calls are counted.
     pub calls: Vec<Call>,

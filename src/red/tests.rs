@@ -1,8 +1,12 @@
 //! What the room promises as a whole; larger runs through the public door are in `tests/red/counts.rs`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+#[cfg(chainspan_loom)]
+use std::time::Duration;
 
 use super::*;
+use crate::chain::ChainId;
 use crate::gateway::{Detail, Measured, Operation, OutcomeClass};
 
 /// What the tests ask of a snapshot; the product shows it series by series.

@@ -1,19 +1,19 @@
 //! Windows of event time: ten seconds each, counted from the Unix epoch, and which of them are open.
 //!
 //! Two are open: the current one and the one before. The only thing that all threads share is the number of the oldest
-//! window that may still be written. It only rises, and whoever raises it does so *before* it takes the shards' tables
+//! window that may still be written. It only rises, and it is raised *before* the shards' tables are taken
 //! away; a commit reads it *after* it has got its shard. So a commit either comes before the collection, and what it
 //! wrote is collected, or it comes after, and writes to nothing that has been closed: the shard's lock orders the two.
 //! A clock that jumps back finds its windows closed and counts in the oldest open one; nothing is reopened.
 
 use super::snapshot::Snapshot;
-use super::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 /// How long a window is, in nanoseconds: 10 s.
 pub const WINDOW_NANO: u64 = 10_000_000_000;
 
-/// What was counted in one window; the values in it are deltas of this window alone, gauges as the spans that had ended by
-/// then tell them.
+/// What was counted in one window. Its values are deltas of this window alone; a gauge shows what the span said that ended
+/// last by the end of the window.
 #[derive(Clone, Debug)]
 pub struct Window {
     /// Start, nanoseconds since the Unix epoch. No window handed out before reaches beyond it.
@@ -43,12 +43,12 @@ impl WindowWatermark {
         Self(AtomicU64::new(oldest))
     }
 
-    /// Closes all windows before `oldest`. To be called with the books in hand, before the shards are collected.
+    /// Closes all windows before `oldest`. To be called with the aggregator locked, before the shards are collected.
     pub(super) fn raise(&self, oldest: u64) {
         self.0.fetch_max(oldest, Ordering::AcqRel);
     }
 
-    /// The open windows at `now_unix_nano`. A commit calls it with its shard in hand.
+    /// The open windows at `now_unix_nano`. A commit calls it while it holds its shard.
     pub(super) fn open(&self, now_unix_nano: u64) -> OpenWindows {
         let floor = self.0.load(Ordering::Acquire);
         let current = number(now_unix_nano).max(floor);
@@ -63,7 +63,7 @@ pub(super) struct OpenWindows {
     pub(super) current: u64,
 }
 
-/// Where a span counts.
+/// When a span ended, as the open windows see it: this decides in which of them it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timeliness {
     /// In the current window.
@@ -79,7 +79,7 @@ pub(super) enum Timeliness {
 impl OpenWindows {
     /// Where a span counts that ended at `end_unix_nano`.
     #[inline]
-    pub(super) fn place(self, end_unix_nano: u64) -> Timeliness {
+    pub(super) fn timeliness(self, end_unix_nano: u64) -> Timeliness {
         let start = start(self.current);
         if end_unix_nano < start {
             if number(end_unix_nano) < self.oldest { Timeliness::Late } else { Timeliness::Before }
@@ -90,10 +90,10 @@ impl OpenWindows {
         }
     }
 
-    /// The number of the window that a place is in.
+    /// The number of the window that such a span counts in.
     #[inline]
-    pub(super) fn window(self, place: Timeliness) -> u64 {
-        match place {
+    pub(super) fn window(self, timeliness: Timeliness) -> u64 {
+        match timeliness {
             Timeliness::Current | Timeliness::Future => self.current,
             Timeliness::Before | Timeliness::Late => self.oldest,
         }
@@ -111,7 +111,7 @@ mod tests {
     fn a_span_counts_in_the_window_of_its_end() {
         let open = WindowWatermark::new(0).open(start(7) + 3);
         assert_eq!(open, OpenWindows { oldest: 6, current: 7 });
-        for (end, place) in [
+        for (end, expected) in [
             (start(6) - 1, Timeliness::Late),
             (start(6), Timeliness::Before),
             (start(7) - 1, Timeliness::Before),
@@ -121,7 +121,7 @@ mod tests {
             (u64::MAX, Timeliness::Future),
             (0, Timeliness::Late),
         ] {
-            assert_eq!(open.place(end), place, "{end}");
+            assert_eq!(open.timeliness(end), expected, "{end}");
         }
     }
 

@@ -7,7 +7,24 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{fmt, registry};
 
-use crate::config::{LogEncoding, LogLevel};
+/// The least severe level that is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+/// How a line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogEncoding {
+    /// For people.
+    Console,
+    /// One JSON object a line, for machines.
+    Json,
+}
 
 /// The logs could not be set up.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ pub fn resident_bytes() -> Option<u64> {
 }
 
 /// CPU time spent so far, user and system, in seconds.
-pub fn cpu_seconds() -> Option<f64> {
+pub(super) fn cpu_seconds() -> Option<f64> {
     cpu(&fs::read_to_string("/proc/self/stat").ok()?)
 }
 

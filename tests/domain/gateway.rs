@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chainspan::gateway::{
     Detail, Facts, FailureReason, GatewayBreaker, Hints, Measured, Names, Operation, Outcome, OutcomeClass,
-    QuorumReason, TxReason, WebhookStatus, measure, operation,
+    QuorumReason, TxReason, WebhookStatus, measure, operation_of,
 };
 use chainspan::otlp::{Container, SpanHead, SpanPlace, Value};
 use proptest::prelude::*;
@@ -67,7 +67,7 @@ impl<'a> Span<'a> {
 
     fn classify(&self) -> Option<Measured> {
         let (facts, head) = (self.facts(), self.head());
-        operation(&facts, &head, &Names::default()).map(|operation| measure(operation, &facts, &head))
+        operation_of(&facts, &head, &Names::default()).map(|operation| measure(operation, &facts, &head))
     }
 
     fn measured(&self) -> Measured {
@@ -514,7 +514,7 @@ fn facts_are_those_of_one_span() {
     let mut facts = full.facts();
     facts.clear();
     let head = Span::named("process task").head();
-    let operation = operation(&facts, &head, &Names::default()).expect("the name makes it an operation");
+    let operation = operation_of(&facts, &head, &Names::default()).expect("the name makes it an operation");
     let measured = measure(operation, &facts, &head);
     assert_eq!((measured.outcome, measured.reason), (OutcomeClass::Success, None));
 }

@@ -5,4 +5,3 @@ mod gateway;
 mod otlp_properties;
 mod reasons;
 mod traces;
-mod traces_loom;

@@ -10,6 +10,7 @@ use crate::config::forms::{MOMENT, Names, Optional, Parsed, Ratio, Text, Time, T
 use crate::config::limits;
 use crate::config::output::Yaml;
 use crate::config::reader::{Field, Section};
+use crate::red::{MetricAttribute, is_reserved_label};
 
 /// A series lives for a few windows at least, so that a pause between two requests does not end it.
 const IDLE: std::ops::RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(24 * 3600);
@@ -77,23 +78,6 @@ section! {
 
 const DIMENSIONS: [&str; 2] = ["service.name", "deployment.environment.name"];
 
-/// Labels that the metrics have already, as Prometheus spells them.
-const LABELS: [&str; 13] = [
-    "chain_id",
-    "operation",
-    "outcome",
-    "error_type",
-    "reason",
-    "class",
-    "result",
-    "status_class",
-    "signer",
-    "target",
-    "le",
-    "job",
-    "instance",
-];
-
 const NAMESPACE: Parsed<String> = Parsed { what: "a name", parse: namespace };
 
 fn namespace(text: &str) -> Result<String, String> {
@@ -120,10 +104,12 @@ impl Form for Dimensions {
 
     fn read(&self, field: &Field<'_>) -> Option<Vec<String>> {
         let names = names(field, &Self::NAMES.count)?;
-        let mut labels = LABELS.map(str::to_owned).to_vec();
+        // Only gauges have the instance as a label of their own, and there the dimension gets another name.
+        let taken = |label: &str| is_reserved_label(label) && label != MetricAttribute::ServiceInstanceId.label();
+        let mut labels = Vec::new();
         for (name, item) in names.iter().zip(field.items()?).take(*Self::NAMES.count.end()) {
             let label = name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-            if labels.contains(&label) {
+            if taken(&label) || labels.contains(&label) {
                 item.problem(format!("its label {label} would exist twice; leave it out"));
             }
             labels.push(label);

@@ -8,6 +8,7 @@ use crate::config::form::{Form, Shape, section};
 use crate::config::forms::{OneOf, Time, listed, nested};
 use crate::config::output::Yaml;
 use crate::config::reader::Field;
+pub use crate::telemetry::logs::{LogEncoding, LogLevel};
 
 section! {
     /// What runs.
@@ -53,27 +54,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 const EXTENSIONS: [&str; 2] = ["health_check", "file_storage"];
 
-/// Log levels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum LogLevel {
-    Error,
-    Warn,
-    Info,
-    Debug,
-}
-
 const LEVELS: [(&str, LogLevel); 4] =
     [("error", LogLevel::Error), ("warn", LogLevel::Warn), ("info", LogLevel::Info), ("debug", LogLevel::Debug)];
-
-/// `encoding` of the logs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogEncoding {
-    /// For people.
-    Console,
-    /// One JSON object a line.
-    Json,
-}
 
 const ENCODINGS: [(&str, LogEncoding); 2] = [("console", LogEncoding::Console), ("json", LogEncoding::Json)];
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::chain::{ChainId, TAG_KEY};
-use crate::gateway::{Facts, Names, Operation, operation};
+use crate::gateway::{Facts, Names, Operation, operation_of};
 use crate::otlp::{self, AttributePlace, Signal, SpanHead, Value, Visitor};
 
 /// The chains and operations of a request, each once. Empty where there are none, and for metrics and logs.
@@ -67,14 +67,14 @@ impl<'a> Visitor<'a> for Reader<'a> {
     }
 
     fn span_attribute(&mut self, key: &'a [u8], value: Value<'a>, _place: AttributePlace) {
-        if key == TAG_KEY {
+        if key == TAG_KEY.as_bytes() {
             self.chain = self.chain.or_else(|| ChainId::from_value(value));
         }
         self.facts.attribute(key, value);
     }
 
     fn span(&mut self, head: &SpanHead<'a>) {
-        self.spans.push(Meaning { chain: self.chain.take(), operation: operation(&self.facts, head, &self.names) });
+        self.spans.push(Meaning { chain: self.chain.take(), operation: operation_of(&self.facts, head, &self.names) });
         self.facts.clear();
     }
 }

@@ -70,7 +70,7 @@ fn attributes(metric: Metric, series: &Series) -> Vec<KeyValue> {
     let mut attributes: Vec<KeyValue> =
         series.texts(metric).map(|(attribute, text)| string(attribute.name(), &text)).collect();
     if series.attributes.overflow {
-        attributes.push(string("otel.metric.overflow", "true"));
+        attributes.push(string(red::OVERFLOW_ATTRIBUTE, "true"));
     }
     attributes
 }

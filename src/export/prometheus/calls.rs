@@ -1,8 +1,9 @@
 //! The metrics of calls: fixed names and labels, which Jaeger's query service asks for.
 
-use super::label::{OVERFLOW, label};
+use super::label::label;
 use super::text::{Exposition, SeriesHead};
-use crate::red::{CALL_METRICS, CallKey, Calls};
+use crate::chain::TAG_KEY;
+use crate::red::{CALL_LABELS, CALL_METRICS, CallKey, Calls, OVERFLOW_LABEL};
 
 impl Exposition {
     /// Both metrics of all `calls`; nothing if there are none.
@@ -28,18 +29,12 @@ impl Exposition {
 fn of_key(key: &CallKey) -> String {
     let mut labels = String::new();
     if key.overflow {
-        label(&mut labels, "chain_id", &key.chain.to_string());
-        label(&mut labels, OVERFLOW, "true");
+        label(&mut labels, TAG_KEY, &key.chain.to_string());
+        label(&mut labels, OVERFLOW_LABEL, "true");
         return labels;
     }
-    for (name, value) in [
-        ("service_name", &*key.service),
-        ("span_name", &*key.name),
-        ("span_kind", key.kind.label()),
-        ("status_code", key.status.label()),
-        ("chain_id", &key.chain.to_string()),
-    ] {
-        label(&mut labels, name, value);
-    }
+    let chain = key.chain.to_string();
+    let values = [&*key.service, &*key.name, key.kind.label(), key.status.label(), &*chain];
+    CALL_LABELS.iter().zip(values).for_each(|(name, value)| label(&mut labels, name, value));
     labels
 }

@@ -1,6 +1,6 @@
 //! Names and labels as Prometheus allows them.
 
-use crate::red::{Family, Metric, MetricAttribute, Series};
+use crate::red::{Family, OVERFLOW_LABEL, Series, is_reserved_label};
 
 /// The labels of a series without braces: `chain_id="1",operation="task"`.
 pub(super) fn of_series(dimensions: &[String], family: &Family, series: &Series) -> String {
@@ -9,10 +9,10 @@ pub(super) fn of_series(dimensions: &[String], family: &Family, series: &Series)
         label(&mut labels, name, value);
     }
     for (attribute, value) in series.texts(family.metric) {
-        label(&mut labels, attribute_label(attribute), &value);
+        label(&mut labels, attribute.label(), &value);
     }
     if series.attributes.overflow {
-        label(&mut labels, OVERFLOW, "true");
+        label(&mut labels, OVERFLOW_LABEL, "true");
     }
     labels
 }
@@ -38,34 +38,18 @@ pub(super) fn label(labels: &mut String, name: &str, value: &str) {
     labels.push('"');
 }
 
-pub(super) const OVERFLOW: &str = "otel_metric_overflow";
-
-fn attribute_label(attribute: MetricAttribute) -> &'static str {
-    match attribute {
-        MetricAttribute::ErrorType => "error_type",
-        MetricAttribute::ServiceInstanceId => "service_instance_id",
-        same => same.name(),
-    }
-}
-
 /// The label names of the dimensions. A dimension whose name is one of ours, or the same as another's once its odd
 /// characters are gone, is told apart by a prefix: two labels of one name make the whole scrape invalid.
 pub(super) fn dimension_labels(dimensions: &[String]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for dimension in dimensions {
         let mut name = sanitized(dimension);
-        while is_ours(&name) || names.contains(&name) || name.starts_with("__") {
+        while is_reserved_label(&name) || names.contains(&name) || name.starts_with("__") {
             name = format!("resource_{}", name.trim_start_matches('_'));
         }
         names.push(name);
     }
     names
-}
-
-/// Whether the metrics have a label of this name already.
-fn is_ours(label: &str) -> bool {
-    let mut attributes = Metric::all().flat_map(|metric| metric.entry().attributes);
-    label == "le" || label == OVERFLOW || attributes.any(|attribute| attribute_label(*attribute) == label)
 }
 
 /// `name` with everything that may not stand in a Prometheus name replaced by underscores.

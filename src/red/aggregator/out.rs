@@ -1,17 +1,30 @@
-//! What leaves the books: windows, each once, running totals, and how each chain is doing.
+//! What the aggregator hands out: windows, each once, running totals, and the health of each chain.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
-use super::*;
+use super::{Aggregator, AggregatorRules, ChainState};
+use crate::red::latest::LatestByWindow;
+use crate::red::ledger::{Ledger, families};
+use crate::red::metric::Metric;
+use crate::red::registry::Registry;
+use crate::red::snapshot::{Family, Series, SeriesValue, Snapshot};
+use crate::red::stage::Dims;
+use crate::red::window::{self, OpenWindows, Window};
 
-/// As of when something is asked for.
-type As<T> = fn(&LatestByWindow<T>) -> Option<T>;
+/// Windows without counts that are handed out in a row for their gauges' sake. After more of them the clock has jumped, and
+/// the earlier ones are left out.
+const MAX_QUIET_WINDOWS: u64 = 32;
+
+/// Which value of a gauge is asked for: the latest, or that of the windows handed out.
+type Choose<T> = fn(&LatestByWindow<T>) -> Option<T>;
 
 impl Aggregator {
     /// Hands out the windows that are over.
     pub(in crate::red) fn close(&mut self, open: OpenWindows) -> Vec<Window> {
         let mut closed = Vec::new();
-        let quiet_since = self.next.max(self.began.unwrap_or(u64::MAX)).max(open.oldest.saturating_sub(MOST_QUIET));
+        let quiet_since =
+            self.next.max(self.began.unwrap_or(u64::MAX)).max(open.oldest.saturating_sub(MAX_QUIET_WINDOWS));
         let mut quiet = quiet_since;
         while let Some(entry) = self.windows.first_entry() {
             if entry.get().last >= open.oldest {
@@ -60,7 +73,7 @@ impl Aggregator {
         (!snapshot.families.is_empty()).then_some(Window { start_unix_nano: start, end_unix_nano: end, snapshot })
     }
 
-    /// The running totals. A clock that lies behind what commits told evaluates and retires nothing.
+    /// The running totals. If `now` is earlier than a time that is known already, nothing is evaluated or retired.
     pub(in crate::red) fn snapshot(&mut self, now: u64, registry: &Registry) -> Snapshot {
         if now >= self.now {
             self.tend(now, registry);
@@ -72,13 +85,7 @@ impl Aggregator {
         Snapshot { calls: self.calls.series(), ..snapshot }
     }
 
-    fn snapshot_of(
-        &self,
-        families: Vec<crate::red::Family>,
-        overflow_observations: u64,
-        late: u64,
-        future: u64,
-    ) -> Snapshot {
+    fn snapshot_of(&self, families: Vec<Family>, overflow_observations: u64, late: u64, future: u64) -> Snapshot {
         let AggregatorRules { namespace, dimensions, .. } = &self.rules;
         Snapshot {
             namespace: namespace.clone(),
@@ -95,8 +102,8 @@ impl Aggregator {
     fn gauge_series(
         &self,
         now: u64,
-        told: As<(u64, i64)>,
-        succeeded: As<u64>,
+        told: Choose<(u64, i64)>,
+        succeeded: Choose<u64>,
     ) -> impl Iterator<Item = (Metric, Series)> + '_ {
         let gauge = |dims: &Arc<Dims>, attributes, since, value| Series {
             dims: dims.clone(),
@@ -124,7 +131,7 @@ impl Aggregator {
         seen.chain(ages).chain(health)
     }
 
-    /// How each chain is doing, in the order of chains and dimensions.
+    /// The health of each chain, in the order of chains and dimensions.
     pub(in crate::red) fn health(&self) -> Vec<ChainState> {
         let mut states: Vec<_> = self
             .chains

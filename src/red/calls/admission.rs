@@ -1,12 +1,12 @@
-//! Who may have series of calls: span names are invented by anybody, so every chain has a few places for certain and can
-//! never take more than its share of the others.
+//! Which calls get series of their own. Any client can invent span names, so every chain has a few places reserved and can
+//! take only a share of the others.
 
 use std::sync::{Mutex, MutexGuard};
 
 use dashmap::DashSet;
 use hashbrown::HashMap;
 
-use super::CallKey;
+use super::key::CallKey;
 use crate::lock::lock;
 use crate::red::labels::ChainLabel;
 
@@ -27,9 +27,9 @@ pub fn with_calls(series: usize) -> usize {
 #[derive(Debug)]
 pub(in crate::red) struct CallAdmission {
     keys: DashSet<CallKey>,
-    /// Keys that any chain may have, whatever the others take.
-    certain: usize,
-    /// Keys that one chain has at most.
+    /// Keys reserved for each chain, whatever the others take.
+    reserved: usize,
+    /// Keys that one chain may have at most.
     most: usize,
     /// Held while something is admitted or given back, so that the limit is exact.
     room: Mutex<CallQuota>,
@@ -37,7 +37,7 @@ pub(in crate::red) struct CallAdmission {
 
 #[derive(Debug)]
 struct CallQuota {
-    /// Places that nobody has for certain and nobody has taken.
+    /// Places that are neither reserved nor taken.
     common: usize,
     of_chain: HashMap<ChainLabel, usize>,
 }
@@ -46,17 +46,17 @@ impl CallAdmission {
     /// Admits keys for `max_series` series of `labels` chain labels at most, the shared ones included.
     pub(in crate::red) fn new(max_series: usize, labels: usize) -> Self {
         let keys = (max_series / SERIES).saturating_sub(labels.min(max_series / SERIES / 2));
-        let certain = keys / 2 / labels.max(1);
-        let common = keys - certain * labels;
+        let reserved = keys / 2 / labels.max(1);
+        let common = keys - reserved * labels;
         Self {
             keys: DashSet::new(),
-            certain,
-            most: certain + common.div_ceil(4),
+            reserved,
+            most: reserved + common.div_ceil(4),
             room: Mutex::new(CallQuota { common, of_chain: HashMap::new() }),
         }
     }
 
-    /// Whether `key` has a place, now or since before.
+    /// Whether `key` has a place, given now or before.
     pub(in crate::red) fn admit(&self, key: &CallKey) -> bool {
         if self.keys.contains(key) {
             return true;
@@ -66,7 +66,7 @@ impl CallAdmission {
         if self.keys.contains(key) {
             return true;
         }
-        if taken >= self.certain {
+        if taken >= self.reserved {
             if taken >= self.most || room.common == 0 {
                 return false;
             }
@@ -85,7 +85,7 @@ impl CallAdmission {
                 continue;
             }
             let taken = room.of_chain.get(&key.chain).copied().unwrap_or(0);
-            room.common += usize::from(taken > self.certain);
+            room.common += usize::from(taken > self.reserved);
             room.of_chain.insert(key.chain, taken.saturating_sub(1));
         }
         room.of_chain.retain(|_, taken| *taken > 0);
@@ -112,18 +112,18 @@ mod tests {
         (0..names).filter(|name| places.admit(&key(chain, *name))).count()
     }
 
-    /// Whoever comes first and invents most: every chain gets what is certain, none more than its share of the rest, all
-    /// together no more than there are places; what is given back is there for others.
+    /// One chain comes first and invents the most: every chain still gets what is reserved for it, none more than its share
+    /// of the rest, all together no more than there are places; what is given back can be taken again.
     #[test]
     fn every_chain_has_its_share() {
         let places = CallAdmission::new(1_024, 10);
-        let (certain, most) = (places.certain, places.most);
-        assert!(certain >= 20 && most > 2 * certain, "{certain} {most}");
+        let (reserved, most) = (places.reserved, places.most);
+        assert!(reserved >= 20 && most > 2 * reserved, "{reserved} {most}");
         for round in 0..3 {
             assert_eq!(admitted(&places, 1, 10_000), most, "round {round}");
             let others: Vec<_> = (2..=10).map(|chain| admitted(&places, chain, 10_000)).collect();
-            assert!(others.iter().all(|count| (certain..=most).contains(count)), "{others:?}");
-            assert!(others.contains(&certain), "the rest did not last for all");
+            assert!(others.iter().all(|count| (reserved..=most).contains(count)), "{others:?}");
+            assert!(others.contains(&reserved), "the rest did not last for all");
             let together = most + others.iter().sum::<usize>();
             assert_eq!(together, places.keys.len());
             assert!(together <= (1_024 - 10 * SERIES) / SERIES, "{together}");

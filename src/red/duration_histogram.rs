@@ -1,89 +1,21 @@
-//! Histograms: classic buckets for Prometheus and a base-2 exponential scale for quantiles, of the same observations.
+//! Durations: classic buckets for Prometheus and a base-2 exponential scale for OTLP, of the same observations.
 
-use super::bounds::{Bounds, SECONDS};
+use super::bounds::SECONDS;
+use super::fixed_histogram::FixedHistogram;
 use super::scale;
-
-/// A histogram over fixed bounds, counted exactly, in whole units of the bounds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FixedHistogram {
-    bounds: &'static Bounds,
-    buckets: Box<[u64]>,
-    sum: i128,
-    min: i64,
-    max: i64,
-}
-
-impl FixedHistogram {
-    /// An empty histogram.
-    pub fn new(bounds: &'static Bounds) -> Self {
-        Self { bounds, buckets: vec![0; bounds.buckets()].into(), sum: 0, min: i64::MAX, max: i64::MIN }
-    }
-
-    /// Counts `value`, given in units of the bounds.
-    pub fn add(&mut self, value: i64) {
-        self.add_to(self.bounds.bucket(value), value);
-    }
-
-    #[inline]
-    fn add_to(&mut self, bucket: usize, value: i64) {
-        self.buckets[bucket] += 1;
-        self.sum += i128::from(value);
-        self.min = self.min.min(value);
-        self.max = self.max.max(value);
-    }
-
-    /// Adds what `other` counted. Both must have the same bounds.
-    pub fn merge(&mut self, other: &Self) {
-        debug_assert!(std::ptr::eq(self.bounds, other.bounds) || self.bounds == other.bounds);
-        self.buckets.iter_mut().zip(&other.buckets).for_each(|(own, others)| *own += others);
-        self.sum += other.sum;
-        self.min = self.min.min(other.min);
-        self.max = self.max.max(other.max);
-    }
-
-    /// The bounds, one fewer than [`buckets`](Self::buckets).
-    pub fn bounds(&self) -> &'static Bounds {
-        self.bounds
-    }
-
-    /// How many observations each bucket holds, not cumulative; the last bucket has no upper bound.
-    pub fn buckets(&self) -> &[u64] {
-        &self.buckets
-    }
-
-    /// How many observations there are.
-    pub fn count(&self) -> u64 {
-        self.buckets.iter().sum()
-    }
-
-    /// The exact sum, in units of the bounds.
-    pub fn sum(&self) -> i128 {
-        self.sum
-    }
-
-    /// The smallest observation, in units of the bounds; `None` when there is none.
-    pub fn min(&self) -> Option<i64> {
-        (self.min <= self.max).then_some(self.min)
-    }
-
-    /// The largest observation, in units of the bounds; `None` when there is none.
-    pub fn max(&self) -> Option<i64> {
-        (self.min <= self.max).then_some(self.max)
-    }
-}
 
 /// The lower halves of the counters of one octave: what fits into half the cache lines is counted faster.
 type Octave = [u32; scale::PER_OCTAVE];
 
 /// Durations: classic buckets and the exponential scale side by side, with exact count, sum, minimum and maximum.
 ///
-/// The exponential buckets live in pages of one octave that come into being with the first observation in them: a series
+/// The exponential buckets are made octave by octave, with the first observation in each: a series
 /// that spans three octaves takes about 1.5 KiB.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DurationHistogram {
     classic: FixedHistogram,
     zero: u64,
-    pages: [Option<Box<Octave>>; scale::OCTAVES],
+    octaves: [Option<Box<Octave>>; scale::OCTAVES],
     /// The upper halves that are not 0, by bucket, ascending.
     carried: Vec<(usize, u64)>,
 }
@@ -93,7 +25,7 @@ impl Default for DurationHistogram {
         Self {
             classic: FixedHistogram::new(&SECONDS),
             zero: 0,
-            pages: [const { None }; scale::OCTAVES],
+            octaves: [const { None }; scale::OCTAVES],
             carried: Vec::new(),
         }
     }
@@ -111,7 +43,7 @@ impl DurationHistogram {
                 self.classic.add_to(0, value);
             }
             Some(bucket) => {
-                let page = &mut self.pages[bucket / scale::PER_OCTAVE];
+                let page = &mut self.octaves[bucket / scale::PER_OCTAVE];
                 let page = page.get_or_insert_with(|| Box::new([0; scale::PER_OCTAVE]));
                 let count = &mut page[bucket % scale::PER_OCTAVE];
                 *count = count.wrapping_add(1);
@@ -127,7 +59,7 @@ impl DurationHistogram {
     #[inline]
     pub(super) fn peek(&self, nanoseconds: u64) -> u32 {
         let Some(bucket) = scale::bucket(nanoseconds) else { return 0 };
-        let page = self.pages[bucket / scale::PER_OCTAVE].as_deref();
+        let page = self.octaves[bucket / scale::PER_OCTAVE].as_deref();
         page.map_or(0, |page| page[bucket % scale::PER_OCTAVE])
     }
 
@@ -136,7 +68,7 @@ impl DurationHistogram {
         self.classic.merge(&other.classic);
         self.zero += other.zero;
         let mut full = Vec::new();
-        for (octave, (own, others)) in self.pages.iter_mut().zip(&other.pages).enumerate() {
+        for (octave, (own, others)) in self.octaves.iter_mut().zip(&other.octaves).enumerate() {
             match (own, others) {
                 (_, None) => {}
                 (own @ None, Some(others)) => *own = Some(others.clone()),
@@ -184,8 +116,8 @@ impl DurationHistogram {
     }
 
     fn filled(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
-        let pages = self.pages.iter().enumerate().filter_map(|(octave, page)| Some((octave, page.as_deref()?)));
-        pages.flat_map(move |(octave, page)| {
+        let octaves = self.octaves.iter().enumerate().filter_map(|(octave, page)| Some((octave, page.as_deref()?)));
+        octaves.flat_map(move |(octave, page)| {
             let buckets = page.iter().enumerate().map(move |(within, count)| {
                 let bucket = octave * scale::PER_OCTAVE + within;
                 (bucket, u64::from(*count) + self.upper_half(bucket))
@@ -234,7 +166,6 @@ const fn first_classic() -> [u8; scale::OCTAVES * scale::PER_OCTAVE] {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::bounds::{ATTEMPTS, MARGIN};
     use super::*;
 
     fn of(durations: &[u64]) -> DurationHistogram {
@@ -295,7 +226,7 @@ mod tests {
         // One below the edge, then one more.
         let bucket = scale::bucket(700_000).unwrap_or_default();
         histogram.add(700_000);
-        let page = histogram.pages[bucket / scale::PER_OCTAVE].as_mut().expect("made by the observation");
+        let page = histogram.octaves[bucket / scale::PER_OCTAVE].as_mut().expect("made by the observation");
         page[bucket % scale::PER_OCTAVE] = u32::MAX;
         histogram.add(700_000);
         assert!(histogram.exponential().any(|(_, count)| count == 1 << 32));
@@ -308,16 +239,5 @@ mod tests {
         assert_eq!((histogram.count(), histogram.zero_count()), (3, 2));
         assert_eq!(histogram.exponential().map(|(_, count)| count).collect::<Vec<_>>(), [1]);
         assert_eq!(DurationHistogram::default().count(), 0);
-    }
-
-    #[test]
-    fn fixed_histograms_merge_and_keep_extremes() {
-        let (mut left, mut right) = (FixedHistogram::new(&ATTEMPTS), FixedHistogram::new(&ATTEMPTS));
-        [1, 6].into_iter().for_each(|value| left.add(value));
-        [22, 1].into_iter().for_each(|value| right.add(value));
-        left.merge(&right);
-        assert_eq!(left.buckets(), [2, 0, 0, 0, 0, 1, 0, 0, 1]);
-        assert_eq!((left.sum(), left.min(), left.max()), (30, Some(1), Some(22)));
-        assert_eq!(FixedHistogram::new(&MARGIN).min(), None);
     }
 }
