@@ -14,6 +14,8 @@ mod chain;
 #[cfg(chainspan_whole)]
 mod cli;
 #[cfg(chainspan_whole)]
+mod clock;
+#[cfg(chainspan_whole)]
 mod config;
 #[cfg(chainspan_whole)]
 mod delivery;
@@ -21,6 +23,10 @@ mod delivery;
 mod export;
 #[cfg(chainspan_whole)]
 mod gateway;
+#[cfg(chainspan_whole)]
+mod lock;
+#[cfg(chainspan_whole)]
+mod net;
 #[cfg(chainspan_whole)]
 mod otlp;
 #[cfg(chainspan_whole)]

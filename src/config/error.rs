@@ -52,11 +52,6 @@ impl ConfigErrors {
         problems.dedup();
         Self { file: file.into(), problems }
     }
-
-    /// How many mistakes there are: at least one.
-    pub fn count(&self) -> usize {
-        self.problems.len()
-    }
 }
 
 impl fmt::Display for ConfigErrors {

@@ -46,6 +46,7 @@ mod settle;
 mod spool;
 mod status;
 
+#[cfg(not(chainspan_whole))]
 pub(crate) use client::fuzzing;
 pub use command::Moved;
 pub use destination::Destination;

@@ -53,13 +53,6 @@ pub struct Parts<'c> {
     pub telemetry: Telemetry,
 }
 
-impl Parts<'_> {
-    /// A pipeline that accepts everything and does nothing with it.
-    pub fn bare(budget: Budget, telemetry: Telemetry) -> Self {
-        Self { budget, chain: None, gateway: None, red: None, destinations: Vec::new(), telemetry }
-    }
-}
-
 struct Inner {
     budget: Budget,
     rules: Rules,

@@ -30,6 +30,7 @@ mod connections;
 mod deadline;
 mod encoding;
 mod failures;
+#[cfg(not(chainspan_whole))]
 pub(crate) mod fuzzing;
 mod grpc;
 mod health;

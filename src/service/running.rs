@@ -16,11 +16,11 @@ use super::windows::WindowPush;
 use crate::admin::{self, AdminError, Lifecycle, Phase};
 use crate::clock::unix_nano;
 use crate::config::{self, Config};
-use crate::delivery::{Destination, DestinationStatus};
+use crate::delivery::Destination;
 use crate::export::{otlp::Pusher, prometheus};
 use crate::pipeline::{Budget, Parts, Pipeline};
 use crate::receiver;
-use crate::red::{Red, Snapshot};
+use crate::red::Red;
 use crate::store::{self, Store};
 use crate::telemetry::Telemetry;
 
@@ -32,7 +32,6 @@ pub struct Service {
     pub(super) pipeline: Pipeline,
     pub(super) destinations: Vec<Destination>,
     pub(super) store: Option<Store>,
-    red: Option<Arc<Red>>,
     pub(super) lifecycle: Lifecycle,
     /// Set when no request may come in any more.
     pub(super) stop_receiving: watch::Sender<bool>,
@@ -115,7 +114,6 @@ impl Service {
             pipeline,
             destinations,
             store,
-            red,
             lifecycle,
             stop_receiving,
             stop_showing,
@@ -129,16 +127,6 @@ impl Service {
     /// The bound address of each component: `otlp/grpc`, `prometheus`, `health_check`.
     pub fn listening(&self) -> &BTreeMap<String, SocketAddr> {
         &self.listening
-    }
-
-    /// What has been measured so far; `None` when nothing is.
-    pub fn snapshot(&self) -> Option<Snapshot> {
-        self.red.as_ref().map(|red| red.snapshot(0))
-    }
-
-    /// Where every span is now, per destination.
-    pub fn destinations(&self) -> Vec<DestinationStatus> {
-        self.destinations.iter().map(Destination::status).collect()
     }
 }
 

@@ -72,6 +72,7 @@ mod fields;
 mod file;
 mod file_error;
 mod frame;
+#[cfg(not(chainspan_whole))]
 pub(crate) mod fuzzing;
 mod handle;
 mod job;

@@ -42,9 +42,9 @@ fn mistakes(text: &str) -> Vec<String> {
     match parse(text, "f", &env) {
         Ok(_) => Vec::new(),
         Err(errors) => {
-            let lines: Vec<String> = errors.to_string().lines().map(|line| line[2..].to_owned()).collect();
-            assert_eq!(lines.len(), errors.count(), "one line each: {errors}");
-            lines
+            let text = errors.to_string();
+            let one_line = |line| str::strip_prefix(line, "f:").unwrap_or_else(|| panic!("one line each: {text}"));
+            text.lines().map(|line| one_line(line).to_owned()).collect()
         }
     }
 }

@@ -39,7 +39,14 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let budget = Budget::new(memory);
-        let pipeline = Pipeline::new(Parts::bare(budget.clone(), Telemetry::new()));
+        let pipeline = Pipeline::new(Parts {
+            budget: budget.clone(),
+            chain: None,
+            gateway: None,
+            red: None,
+            destinations: Vec::new(),
+            telemetry: Telemetry::new(),
+        });
         let mut settings = config::Receiver::default();
         settings.protocols.grpc.max_request_bytes = max_request_bytes;
         let (readiness, ready) = watch::channel(Readiness::Serving);

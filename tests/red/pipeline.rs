@@ -30,7 +30,9 @@ fn pipeline(telemetry: &Telemetry) -> (Pipeline, Arc<Red>) {
         chain: config.chain.as_ref(),
         gateway: config.gateway.as_ref(),
         red: Some(red.clone()),
-        ..Parts::bare(Budget::new(1 << 24), telemetry.clone())
+        budget: Budget::new(1 << 24),
+        destinations: Vec::new(),
+        telemetry: telemetry.clone(),
     };
     (Pipeline::new(parts), red)
 }

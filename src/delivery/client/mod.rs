@@ -12,6 +12,7 @@ mod call;
 mod chunks;
 mod connection;
 mod frame;
+#[cfg(not(chainspan_whole))]
 pub(crate) mod fuzzing;
 mod response;
 
