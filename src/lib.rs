@@ -13,8 +13,8 @@
 //! | [`chain`] | chain ids: parsing, resolution order, inheritance along a trace |
 //! | [`gateway`] | the domain as closed enums: operation, outcome, reasons, classification |
 //! | [`red`] | series, histograms, what is counted and when |
-//! | [`config`] | `collector-config.yaml` as types |
 //! | [`telemetry`] | logs, and our own counters through the `metrics` facade |
+//! | [`config`] | `collector-config.yaml` as types |
 //! | [`store`] | what must survive the process: spilled requests and dead letters in one SQLite file |
 //! | [`delivery`] | one destination each: coalescing, sending, retry, breaker, spilling, dead letters |
 //! | [`pipeline`] | the one place where a request is walked, tagged, handed over, made safe and committed |

@@ -40,6 +40,8 @@ mod service;
 #[cfg(chainspan_whole)]
 mod store;
 #[cfg(chainspan_whole)]
+mod sync;
+#[cfg(chainspan_whole)]
 mod telemetry;
 
 fn main() -> ExitCode {

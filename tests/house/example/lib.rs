@@ -1,0 +1,3 @@
+//! Read by the test of the reader, never compiled.
+pub mod high;
+pub mod low;

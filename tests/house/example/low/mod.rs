@@ -1,0 +1,4 @@
+mod deep;
+pub use deep::{Braced, Inline, Qualified};
+use deep::Used;
+pub struct Own(Used);
