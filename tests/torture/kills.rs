@@ -43,6 +43,12 @@ async fn a_store_that_is_thrown_away_does_not_go_unnoticed() {
     bed.start().await.expect("started");
     let load = bed.load(Shape { clients: 2, spans: 16, rate: Some(2_000) });
     tokio::time::sleep(Duration::from_millis(500)).await;
+    let acknowledged = async {
+        while bed.oracle.acknowledged() == 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), acknowledged).await.expect("something is acknowledged");
     bed.kill().await.expect("it was alive");
     std::fs::remove_dir_all(bed.directory()).expect("thrown away");
     let kept = bed.oracle.acknowledged();
