@@ -10,8 +10,7 @@ use crate::store::DeathReason;
 /// Which store.
 #[derive(Debug, clap::Args)]
 pub(super) struct StoreArgs {
-    /// The configuration of the chainspan whose dead letters these are
-    /// [default: as for run]
+    /// Configuration of that chainspan [default: as for run]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 }
@@ -22,14 +21,13 @@ pub(super) struct FilterArgs {
     /// Only letters with a span of this chain
     #[arg(long, value_name = "ID", value_parser = chain)]
     chain: Option<ChainId>,
-    /// Only letters with this reason: rejected, too_large, expired or
-    /// corrupt_record
+    /// Only rejected, too_large, expired or corrupt_record
     #[arg(long, value_name = "REASON", value_parser = reason)]
     reason: Option<DeathReason>,
     /// Only letters for this exporter, such as otlp/datadog
     #[arg(long, value_name = "NAME")]
     destination: Option<String>,
-    /// Only letters last tried at or after: 2h or 3d ago, or RFC 3339
+    /// Only letters last tried since: 2h, 3d, or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     since: Option<u64>,
     /// Only letters last tried before

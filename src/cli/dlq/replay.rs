@@ -23,11 +23,6 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 const CONFIRM_SPANS: u64 = 1_000;
 
 /// Queue dead letters to be sent again, and say what became of them
-///
-/// What is queued is delivered like everything else: after a destination's
-/// backlog, and when its circuit breaker lets it. The command waits a while and
-/// says how much was delivered, refused again, or is still waiting. Stopped
-/// half way, the same command continues with the rest.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  chainspan dlq replay --reason rejected --dry-run")]
 pub(super) struct ReplayArgs {
@@ -38,11 +33,10 @@ pub(super) struct ReplayArgs {
     pub(super) store: StoreArgs,
     #[command(flatten)]
     filter: FilterArgs,
-    /// Queue at most N spans a second; 0: no limit
+    /// Queue N spans a second; 0: no limit
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     rate: u64,
-    /// How long to wait for what is queued to be delivered: 30s, 5m; 0s: do
-    /// not wait
+    /// How long to wait for delivery
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     wait: Duration,
     /// Only say what would be queued
