@@ -12,8 +12,8 @@ pub const DEFAULT_KEYS: [&str; 8] = [
     "newton.chain_id",
 ];
 
-/// An ordered list of attribute keys, asked for each attribute of each span: most questions are answered "no" by the
-/// key's length and last byte.
+/// An ordered list of attribute keys, asked for each attribute of each span: the length and the last byte of a key rule out
+/// nearly all of them.
 #[derive(Clone, Debug)]
 pub struct ChainKeys {
     keys: Box<[Box<[u8]>]>,

@@ -73,7 +73,7 @@ impl ChainCandidate {
         }
     }
 
-    /// How many values under the known keys were no chain ids.
+    /// Values under the known keys that were not chain ids.
     #[inline]
     pub fn invalid(&self) -> u32 {
         self.invalid

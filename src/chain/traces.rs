@@ -60,7 +60,7 @@ pub struct Recorded {
     pub became_ambiguous: bool,
 }
 
-/// `id` as a trace id that may pass a chain on: 16 bytes, not all zero.
+/// `id` as a trace id by which spans can inherit a chain: 16 bytes, not all zero.
 #[inline]
 pub fn valid_trace_id(id: &[u8]) -> Option<[u8; 16]> {
     let id: [u8; 16] = id.try_into().ok()?;

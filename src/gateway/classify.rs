@@ -1,6 +1,6 @@
 //! From the facts of a span to what is measured of it.
 //!
-//! The outcome comes from the first of these that says something: a valid `avs.outcome`; a failure reason attribute or
+//! The outcome comes from the first of these that is present and known: a valid `avs.outcome`; a failure reason attribute or
 //! `error.type`; a text that a reason table knows; the span status. A span of a Rust gateway may be marked as an error by
 //! any log line on the way to success, so the status comes last. Texts are searched only when everything before them
 //! was silent, or when a failure still lacks its reason.
@@ -18,7 +18,7 @@ const STATUS_OK: i32 = 1;
 /// OTLP's `STATUS_CODE_ERROR`.
 const STATUS_ERROR: i32 = 2;
 
-/// How an operation ended, and what says so.
+/// How an operation ended, and how that is known.
 struct Conclusion {
     class: OutcomeClass,
     reason: Option<FailureReason>,
@@ -36,8 +36,8 @@ impl Conclusion {
     }
 }
 
-/// The operation of a span: `avs.operation`, else its name. A value of `avs.operation` that is none of ours makes it
-/// none of ours, whatever the name.
+/// The operation of a span: `avs.operation`, else its name. An `avs.operation` with an unknown value makes the span no
+/// operation, whatever its name.
 #[inline]
 pub fn operation_of(facts: &Facts<'_>, head: &SpanHead<'_>, names: &Names) -> Option<Operation> {
     match facts.text(AttributeKey::Operation) {
@@ -46,7 +46,7 @@ pub fn operation_of(facts: &Facts<'_>, head: &SpanHead<'_>, names: &Names) -> Op
     }
 }
 
-/// What is measured of a span that is `operation`.
+/// What is measured of a span of `operation`.
 #[inline]
 pub fn measure(operation: Operation, facts: &Facts<'_>, head: &SpanHead<'_>) -> Measured {
     let is_quorum = operation == Operation::BlsAggregation;

@@ -1,5 +1,5 @@
-//! What the attributes of one span say, gathered while the walk shows them and not read before it is known whether the
-//! span is an operation.
+//! What the attributes of one span say: collected while the walk shows them, interpreted only once the span is known to be
+//! an operation.
 
 use super::key::AttributeKey;
 use super::number;

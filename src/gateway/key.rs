@@ -1,5 +1,5 @@
 //! The attribute keys that mean something, found with one look into a table: most attributes of most spans mean nothing
-//! here, and that answer has to be nearly free.
+//! here, and finding that out has to cost nearly nothing.
 
 /// The key of the attribute that names an operation for Datadog.
 pub const OPERATION_NAME_KEY: &str = "operation.name";

@@ -1,5 +1,5 @@
-//! Comparing labels: nearly always they are written exactly so, and that answer is the cheap one. Where a set of labels is
-//! asked for every span, one look into an index says which of them it could be.
+//! Comparing labels: they nearly always match exactly, so that is tried first. Where a span may have any label of a set, one
+//! look into an index says which of them it could be.
 
 /// The label of a failure that no table knows.
 pub const OTHER: &str = "_OTHER";

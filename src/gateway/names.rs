@@ -1,9 +1,9 @@
-//! Which operation a span's name means, where the span does not say it itself.
+//! Which operation a span's name means, where it has no `avs.operation`.
 
 use super::Operation;
 
-/// Span names and their operations: compared whole, ASCII case ignored, without allocating. Most spans have a name that
-/// no operation has; its length alone answers for most of those.
+/// Span names and their operations: compared whole, ASCII case ignored, without allocating. The names of most spans
+/// belong to no operation; for most of those the length alone is the answer.
 #[derive(Clone, Debug)]
 pub struct Names {
     /// Index: length of the name in bytes.

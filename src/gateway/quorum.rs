@@ -1,4 +1,4 @@
-//! Why a quorum's signature does not come about.
+//! Why a quorum fails to sign.
 
 use super::Text::{Code, Part};
 use super::family::family;

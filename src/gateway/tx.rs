@@ -1,4 +1,4 @@
-//! Why a transaction does not make it into a block.
+//! Why a transaction is not confirmed.
 //!
 //! The specification gives some texts word by word; the others are what geth and its relatives, alloy, reqwest and the
 //! common RPC providers print.
@@ -24,7 +24,7 @@ family! {
     /// The nonce leaves a gap.
     NonceTooHigh = "nonce_too_high", TxClass::Failure,
         [Part("nonce too high"), Part("nonce is too high"), Part("nonce too far in the future"), Part("exceeds next nonce")];
-    /// The fee is too low to be taken.
+    /// The fee is too low to be accepted.
     Underpriced = "underpriced", TxClass::Failure,
         [Part("transaction underpriced"), Part("max fee per gas less than block base fee"),
          Part("fee cap less than block base fee")];
@@ -36,16 +36,16 @@ family! {
     GasEstimationFailed = "gas_estimation_failed", TxClass::Failure,
         [Part("gas required exceeds allowance"), Wrapper("failed to estimate gas"), Wrapper("cannot estimate gas"),
          Wrapper("gas estimation failed")];
-    /// More gas than was given, or than a block holds.
+    /// It needs more gas than it was given, or than a block holds.
     OutOfGas = "out_of_gas", TxClass::Failure,
         [Part("intrinsic gas too low"), Part("exceeds block gas limit"), Part("out of gas")];
-    /// The contract turned it away.
+    /// The contract reverted it.
     Reverted = "reverted", TxClass::Failure, [Wrapper("execution reverted"), Wrapper("transaction reverted")];
     /// Some items of a batch failed.
     BatchPartialFailure = "batch_partial_failure", TxClass::Failure, [Part("BatchPartialFailure")];
-    /// The contract takes the answer no more.
+    /// Too late: the contract no longer accepts the answer.
     DeadlineMissed = "deadline_missed", TxClass::Failure, [Part("TaskCreatedBlockTooOld"), Part("TaskResponseTooLate")];
-    /// The contract does not take it from this signer, or is paused.
+    /// The contract does not accept it from this signer, or is paused.
     NotAuthorized = "not_authorized", TxClass::Failure,
         [Part("OnlyTaskGenerator"), Part("Unauthorized"), Part("CurrentlyPaused")];
     /// The contract does not accept the quorum's certificate.
@@ -83,9 +83,9 @@ family! {
     /// The gateway's own breaker for the chain was open.
     CircuitOpen = "circuit_open", TxClass::Failure,
         [Part("circuit breaker is open"), Part("circuit breaker open"), Part("circuit open")];
-    /// The node has it already.
+    /// The node already has it.
     AlreadyKnown = "already_known", TxClass::Duplicate, [Part("already known"), Word("known transaction")];
-    /// The chain has its result already.
+    /// The chain already has its result.
     DuplicateOnchain = "duplicate_onchain", TxClass::Duplicate, [Part("TaskAlreadyExists"), Part("TaskAlreadyResponded")];
 }
 

@@ -1,4 +1,4 @@
-//! A request of any signal taken apart down to its items, for those who divide it.
+//! A request of any signal taken apart down to its items, so that it can be divided.
 //!
 //! Traces, metrics and logs have the same outer shape: the request holds resources (1), a resource holds scopes (2), a
 //! scope holds items (2): spans, metrics, log records. All other fields of the three belong to every item below them.

@@ -13,8 +13,8 @@ use super::outline::{INNER, Outline, OwnFields, RESOURCES};
 use super::wire::WireError;
 use super::write::{self, field_len};
 
-/// From this size on, fields that have to be repeated may take no more than half of a piece; the piece grows beyond its
-/// limit instead. Otherwise a request that is one large resource and many small items would multiply.
+/// Bytes of repeated fields from which on they may take no more than half of a piece; the piece grows beyond its limit
+/// instead. Otherwise a request that is one large resource and many small items would multiply.
 const LARGE_REPEATED: usize = 64 * 1024;
 
 /// A part of a request: a valid request of the same signal.

@@ -69,7 +69,7 @@ pub struct SpanHead<'a> {
     pub place: SpanPlace,
 }
 
-/// Is shown a request piece by piece. All of a resource's attributes come before its scopes, all of a scope's before
+/// A visitor of a request, which the walk shows to it piece by piece. All of a resource's attributes come before its scopes, all of a scope's before
 /// its spans, whatever their order on the wire; a span's attributes and events come before [`Visitor::span`].
 ///
 /// What a visitor was shown counts only when the walk returns `Ok`: a later byte may be malformed.

@@ -1,4 +1,4 @@
-//! What the operating system knows of this process, from `/proc`. Elsewhere than on Linux: nothing.
+//! What the operating system says about this process, from `/proc`. On other systems than Linux: nothing.
 
 use std::fs;
 
