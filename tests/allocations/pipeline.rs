@@ -91,7 +91,9 @@ fn a_request_allocates_a_handful_of_times_whatever_its_size() {
         let bodies = [16, 2_048].map(|spans| request(spans, tagged));
         // The second time too, for the first commit after a window began makes its tables.
         (0..2).for_each(|_| bodies.iter().for_each(|body| accept(&pipeline, body)));
-        let counts = bodies.map(|body| allocation_counter::measure(|| accept(&pipeline, &body)).count_total);
+        // The least of three, for a window may begin between any two of them.
+        let measured = |body: &Bytes| allocation_counter::measure(|| accept(&pipeline, body)).count_total;
+        let counts = bodies.map(|body| (0..3).map(|_| measured(&body)).min().unwrap_or_default());
         println!("tagged: {tagged}, allocations: {counts:?}");
         assert!(counts[1] <= counts[0] + 4, "tagged: {tagged}, of 16 spans and of 2,048: {counts:?}");
         assert!(counts[0] <= MOST, "tagged: {tagged}: {counts:?}");

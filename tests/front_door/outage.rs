@@ -286,7 +286,7 @@ async fn a_signal_that_the_agent_does_not_take_is_said_and_stands_in_nobodys_way
     let warned = said("WARN", "does not take logs");
     let parts = ["otlp/datadog", "UNIMPLEMENTED: unknown service", "enable it there, or take the exporter out"];
     assert!(warned.len() == 1 && parts.iter().all(|part| warned[0].contains(part)), "{warned:?}");
-    assert_eq!(said("INFO", "takes logs now").len(), 1);
+    assert_eq!(said("INFO", "takes logs again").len(), 1);
     assert_eq!(said("ERROR", "").len(), 0);
     assert_at_rest(&chainspan).await;
 }
