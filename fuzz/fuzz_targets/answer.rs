@@ -5,10 +5,12 @@
 use chainspan::fuzzing::{Answer, read_answer};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: (u8, &[u8], &[u8], &[u8])| {
-    let (code, message, details, body) = input;
+fuzz_target!(|bytes: &[u8]| {
+    let [code, message, details, rest @ ..] = bytes else { return };
+    let (message, rest) = rest.split_at(usize::from(*message).min(rest.len()));
+    let (details, body) = rest.split_at(usize::from(*details).min(rest.len()));
     let code = (code % 20).to_string();
-    let framed = [&[0; 5], body].concat();
+    let framed = [&[0; 5][..], body].concat();
     for body in [body, &framed] {
         match read_answer([code.as_bytes(), message, details], body) {
             Some(Answer::Acknowledged(_)) => assert_eq!(code, "0"),

@@ -9,16 +9,16 @@ use libfuzzer_sys::fuzz_target;
 const MAX_BYTES: usize = 64 * 1024;
 const BUDGET_BYTES: usize = 1 << 20;
 
-fuzz_target!(|input: (u8, &[u8])| {
-    let (cut, bytes) = input;
+fuzz_target!(|bytes: &[u8]| {
+    let Some((cut, bytes)) = bytes.split_first() else { return };
     let length = u32::try_from(bytes.len()).expect("libFuzzer's inputs are short");
-    let framed = [&[1], &length.to_be_bytes()[..], bytes].concat();
+    let framed = [&[1][..], &length.to_be_bytes(), bytes].concat();
     for encoding in ["identity", "gzip", "zstd"] {
         for body in [bytes, &framed] {
             let body = Bytes::copy_from_slice(body);
             let whole = read_body(vec![body.clone()], encoding, MAX_BYTES, BUDGET_BYTES);
-            let at = usize::from(cut).min(body.len());
-            let pieces = vec![body.slice(..at), body.slice(at..)];
+            let cut = usize::from(*cut).min(body.len());
+            let pieces = vec![body.slice(..cut), body.slice(cut..)];
             assert_eq!(read_body(pieces, encoding, MAX_BYTES, BUDGET_BYTES), whole);
         }
     }
