@@ -66,8 +66,7 @@ fn addresses(reader: &Reader<'_>, defined: &[(Kind, String, Mark)], config: &Con
     }
     for Destination { name, endpoint, .. } in &config.destinations {
         if endpoint::same(endpoint, config.receiver.protocols.grpc.endpoint) {
-            let text =
-                "this is chainspan's own receiver, everything would go round in a circle; name the agent's address";
+            let text = "this is chainspan's own receiver, the data would go in circles; name the agent's address";
             reader.problem(place(Kind::Exporter, name), format!("exporters.{name}.endpoint"), text);
         }
     }

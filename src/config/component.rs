@@ -76,7 +76,7 @@ impl Kind {
         }
         let mut names = self.names();
         if names.any(|known| known == component) {
-            return Err(format!("there is one \"{component}\" only; write it without a name after it"));
+            return Err(format!("there is only one \"{component}\"; remove the name after it"));
         }
         Err(format!("unknown component; {}", suggest(name, self.names(), "the components here are")))
     }

@@ -19,7 +19,7 @@ pub(super) fn memory(request: usize, limit: usize) -> Result<(), String> {
     let fits = limit.saturating_sub(OTHERS_MIB) / 2;
     let lower = if fits > 0 { format!(", or lower max_recv_msg_size_mib to {fits}") } else { String::new() };
     Err(format!(
-        "a request of {request} MiB (max_recv_msg_size_mib) may be in hand twice and would never fit into {limit} MiB \
+        "a request of {request} MiB (max_recv_msg_size_mib) may be held twice and would never fit into {limit} MiB \
          (memory_limit_mib); raise memory_limit_mib to {least}{lower}"
     ))
 }

@@ -118,14 +118,14 @@ impl Pipeline {
                 "metrics/gateway takes what \"gateway\" measures; write receivers: [gateway]"
             }
             (_, Kind::Receiver, Component::Gateway) => {
-                "\"gateway\" feeds metrics/gateway only; write receivers: [otlp]"
+                "\"gateway\" feeds only metrics/gateway; write receivers: [otlp]"
             }
             (_, Kind::Receiver, _) => return Ok(component),
             (Self::Traces, Kind::Processor, _) => return Ok(component),
-            (_, Kind::Processor, _) => "works on traces only; remove it here",
+            (_, Kind::Processor, _) => "works only on traces; remove it here",
             (Self::Derived, _, Component::Prometheus) => return Ok(component),
             (_, _, Component::Prometheus) => {
-                "prometheus shows what \"gateway\" measures; name it in metrics/gateway only"
+                "prometheus shows what \"gateway\" measures; name it only in metrics/gateway"
             }
             (_, _, Component::Gateway) => "\"gateway\" measures traces; name it in the traces pipeline, not here",
             (_, _, component) => return Ok(component),

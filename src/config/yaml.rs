@@ -170,7 +170,7 @@ impl Tree {
                     self.anchors.insert(anchor, node);
                     self.close(copy, 0)
                 }
-                None => Err(Problem::new(at, self.path(), "an alias inside its own anchor; write the value out")),
+                None => Err(Problem::new(at, self.path(), "an alias inside its own anchor; write the value instead")),
             },
             Event::DocumentStart(_) if self.root.is_some() => {
                 Err(Problem::new(at, "", "a second YAML document; keep one configuration in a file"))
@@ -182,7 +182,11 @@ impl Tree {
     }
 
     fn no_tag(&self, tagged: bool, at: Mark) -> Result<(), Problem> {
-        if tagged { Err(Problem::new(at, self.path(), "YAML tags have no meaning here; remove it")) } else { Ok(()) }
+        if tagged {
+            Err(Problem::new(at, self.path(), "YAML tags have no meaning here; remove the tag"))
+        } else {
+            Ok(())
+        }
     }
 
     fn enter(&mut self, open: Open) -> Result<(), Problem> {
@@ -190,7 +194,11 @@ impl Tree {
             return Err(Problem::new(open.at, self.path(), "a list or mapping as a key; keys are names"));
         }
         if self.open.len() == MAX_DEPTH {
-            return Err(Problem::new(open.at, "", format!("nested deeper than {MAX_DEPTH} levels")));
+            return Err(Problem::new(
+                open.at,
+                "",
+                format!("nested deeper than {MAX_DEPTH} levels; no key is that deep"),
+            ));
         }
         self.open.push(open);
         Ok(())
@@ -249,10 +257,14 @@ impl Tree {
         self.nodes += nodes;
         self.text += text;
         if self.nodes > MAX_NODES {
-            return Err(Problem::new(at, "", format!("more than {MAX_NODES} values once aliases are written out")));
+            return Err(Problem::new(
+                at,
+                "",
+                format!("more than {MAX_NODES} values once aliases are filled in; remove some"),
+            ));
         }
         if self.text > MAX_TEXT {
-            return Err(Problem::new(at, "", "more than 4 MiB of text once aliases are written out"));
+            return Err(Problem::new(at, "", "more than 4 MiB of text once aliases are filled in; remove some"));
         }
         Ok(())
     }

@@ -177,7 +177,7 @@ fn values_are_checked() {
         (
             "gateway: {}",
             "gateway: {dimensions: [chain.id]}",
-            &["9:26: connectors.gateway.dimensions: its label chain_id would exist twice; leave it out"],
+            &["9:26: connectors.gateway.dimensions: its label chain_id would exist twice; remove it"],
         ),
         (
             "gateway: {}",
@@ -193,7 +193,7 @@ fn values_are_checked() {
             "gateway: {operations: {taks: [a], task: [b], tx_submission: [B]}}",
             &[
                 "9:26: connectors.gateway.operations.taks: unknown operation; did you mean \"task\"?",
-                "9:64: connectors.gateway.operations.tx_submission: a span name can be one operation only; task has it",
+                "9:64: connectors.gateway.operations.tx_submission: a span name can mean only one operation and task has it; remove it here",
             ],
         ),
         (
@@ -224,7 +224,7 @@ fn values_are_checked() {
             "    endpoint: 127.0.0.1:4317",
             "    retry_on_failure: {initial_interval: 1m}",
             &[
-                "12:42: exporters.otlp/datadog.retry_on_failure.initial_interval: max_interval is shorter than initial_interval",
+                "12:42: exporters.otlp/datadog.retry_on_failure.initial_interval: max_interval is shorter than initial_interval; raise it",
             ],
         ),
         (
@@ -239,7 +239,7 @@ fn values_are_checked() {
             "    protocols:",
             "    memory_limit_mib: 8\n    protocols:",
             &[
-                "3:23: receivers.otlp.memory_limit_mib: a request of 64 MiB (max_recv_msg_size_mib) may be in hand twice and \
+                "3:23: receivers.otlp.memory_limit_mib: a request of 64 MiB (max_recv_msg_size_mib) may be held twice and \
              would never fit into 8 MiB (memory_limit_mib); raise memory_limit_mib to 136",
             ],
         ),
@@ -248,7 +248,7 @@ fn values_are_checked() {
             "        max_recv_msg_size_mib: 125",
             &[
                 "5:32: receivers.otlp.protocols.grpc.max_recv_msg_size_mib: a request of 125 MiB (max_recv_msg_size_mib) may be \
-             in hand twice and would never fit into 256 MiB (memory_limit_mib); raise memory_limit_mib to 258, or lower \
+             held twice and would never fit into 256 MiB (memory_limit_mib); raise memory_limit_mib to 258, or lower \
              max_recv_msg_size_mib to 124",
             ],
         ),
@@ -266,7 +266,7 @@ fn headers_are_checked() {
                 "12:15: exporters.otlp/datadog.headers.a b: not a header name; use letters, digits, \"-\", \"_\" and \".\"",
                 "12:23: exporters.otlp/datadog.headers.grpc-timeout: gRPC sets this header itself; remove it",
                 "12:41: exporters.otlp/datadog.headers.x-bin: not a header name; use letters, digits, \"-\", \"_\" and \".\"",
-                "12:57: exporters.otlp/datadog.headers.a: named twice, in other letters; keep one of them",
+                "12:57: exporters.otlp/datadog.headers.a: named twice, upper and lower case are the same; keep one of them",
                 "12:66: exporters.otlp/datadog.headers.n: expected a text, found a number; put it in quotes",
             ],
         ),
@@ -276,8 +276,8 @@ fn headers_are_checked() {
             &[
                 "12:24: exporters.otlp/datadog.retry_on_failure.enabled: not needed, chainspan always retries, with full \
                  jitter and doubling pauses; remove it",
-                "13:5: exporters.otlp/datadog.sending_queue: not needed, requests wait for their delivery and not in a \
-                 queue; remove it",
+                "13:5: exporters.otlp/datadog.sending_queue: not needed, clients wait for delivery or the store instead \
+                 of a queue; remove it",
             ],
         ),
     ]);
@@ -396,7 +396,7 @@ fn keeping_is_checked() {
         (
             extension,
             "  file_storage/a: {}\n  health_check:\n",
-            &["16:3: extensions.file_storage/a: there is one \"file_storage\" only; write it without a name after it"],
+            &["16:3: extensions.file_storage/a: there is only one \"file_storage\"; remove the name after it"],
         ),
         (
             "[health_check]",
@@ -408,9 +408,9 @@ fn keeping_is_checked() {
             "    circuit_breaker: {consecutive_failures: 0, open_min: 2m, enabled: false}",
             &[
                 "12:45: exporters.otlp/datadog.circuit_breaker.consecutive_failures: \"0\": must be 1 to 1000",
-                "12:58: exporters.otlp/datadog.circuit_breaker.open_min: open_max is shorter than open_min",
-                "12:62: exporters.otlp/datadog.circuit_breaker.enabled: a breaker is never off; raise consecutive_failures to make \
-             it patient",
+                "12:58: exporters.otlp/datadog.circuit_breaker.open_min: open_max is shorter than open_min; raise it",
+                "12:62: exporters.otlp/datadog.circuit_breaker.enabled: the circuit breaker cannot be turned off; raise \
+             consecutive_failures so that it opens later",
             ],
         ),
         (
@@ -421,9 +421,7 @@ fn keeping_is_checked() {
         (
             "    endpoint: 127.0.0.1:4317",
             "    spill_after: 1s\n    role: debug",
-            &[
-                "12:5: exporters.otlp/datadog.spill_after: a destination with role: debug is never kept in the store; remove it",
-            ],
+            &["12:5: exporters.otlp/datadog.spill_after: a destination with role: debug is never stored; remove it"],
         ),
     ]);
 }
@@ -527,14 +525,14 @@ fn pipelines_are_held_against_the_components() {
         (
             "metrics: {receivers: [otlp], ",
             "metrics: {receivers: [otlp], processors: [chain], ",
-            &["23:47: service.pipelines.metrics.processors: \"chain\": works on traces only; remove it here"],
+            &["23:47: service.pipelines.metrics.processors: \"chain\": works only on traces; remove it here"],
         ),
         (
             "metrics: {receivers: [otlp], exporters: [",
             "metrics: {receivers: [otlp], exporters: [prometheus, ",
             &[
                 "23:46: service.pipelines.metrics.exporters: \"prometheus\": prometheus shows what \"gateway\" measures; name it \
-             in metrics/gateway only",
+             only in metrics/gateway",
             ],
         ),
         (
@@ -545,7 +543,7 @@ fn pipelines_are_held_against_the_components() {
         (
             "  otlp:\n    protocols",
             "  otlp/2: {}\n  otlp:\n    protocols",
-            &["2:3: receivers.otlp/2: there is one \"otlp\" only; write it without a name after it"],
+            &["2:3: receivers.otlp/2: there is only one \"otlp\"; remove the name after it"],
         ),
     ]);
 }
@@ -557,7 +555,7 @@ fn addresses_that_collide_are_seen() {
     assert_eq!(
         mistakes(&text),
         [
-            "11:3: exporters.otlp/datadog.endpoint: this is chainspan's own receiver, everything would go round in a circle; \
+            "11:3: exporters.otlp/datadog.endpoint: this is chainspan's own receiver, the data would go in circles; \
              name the agent's address",
             "13:3: exporters.prometheus.endpoint: receivers.otlp.protocols.grpc listens on port 14317 already; choose \
              another port",
@@ -603,7 +601,7 @@ fn yaml_errors_have_a_place() {
         ("a: {b: 1, c: 2, b: 3}\n", "1:17: a.b: named twice, first on line 1; keep one of them"),
         ("a: 1\n---\na: 2\n", "2:1: a second YAML document; keep one configuration in a file"),
         ("? [a]\n: b\n", "1:3: a list or mapping as a key"),
-        ("a: !!str b\n", "1:4: a: YAML tags have no meaning here; remove it"),
+        ("a: !!str b\n", "1:4: a: YAML tags have no meaning here; remove the tag"),
         ("[]\n", "1:1: expected keys and values, found a list"),
     ] {
         let lines = mistakes(text);
@@ -624,6 +622,13 @@ fn hostile_files_cost_a_message() {
         laughs.push_str(&format!("a{level}: &a{level} [{items}]\n"));
     }
     assert!(mistakes(&laughs)[0].contains("more than 100000 values"));
+    let aliases = vec!["*a"; 10_000].join(", ");
+    let long = format!("a: &a {}\nb: [{aliases}]\n", "x".repeat(100_000));
+    assert!(mistakes(&long)[0].starts_with("2:") && mistakes(&long)[0].contains("more than 4 MiB of text"));
+    let key = "k".repeat(257);
+    assert_eq!(mistakes(&format!("{key}: [x, x]\n")), ["1:1: a key longer than 256 bytes; keys are names"]);
+    let keys: String = (0..5_000).map(|key| format!("k{key}: \n")).collect();
+    assert_eq!(mistakes(&keys).len(), 5_001);
 }
 
 /// Neither the environment nor a header ever shows up in a mistake.

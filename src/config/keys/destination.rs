@@ -60,7 +60,7 @@ section! {
     }
     refuse {
         "auth" => LATER;
-        "sending_queue" => "not needed, requests wait for their delivery and not in a queue; remove it";
+        "sending_queue" => "not needed, clients wait for delivery or the store instead of a queue; remove it";
         "keepalive", "read_buffer_size", "write_buffer_size", "wait_for_ready", "balancer_name", "authority" => CHOSEN;
     }
     check stored_or_not;
@@ -95,7 +95,7 @@ section! {
         /// The longest that it stays open. Not shorter than `open_min`.
         pub open_max: Duration = "open_max", Time(MOMENT), Duration::from_secs(60);
     }
-    refuse { "enabled" => "a breaker is never off; raise consecutive_failures to make it patient"; }
+    refuse { "enabled" => "the circuit breaker cannot be turned off; raise consecutive_failures so that it opens later"; }
     check breaks_grow;
 }
 
@@ -151,7 +151,7 @@ pub struct Signals {
 /// A key of the store has no meaning for a destination that is never stored.
 fn stored_or_not(destination: &Destination, section: &Section<'_>) {
     if destination.role == Role::Debug {
-        section.refuse("spill_after", "a destination with role: debug is never kept in the store; remove it");
+        section.refuse("spill_after", "a destination with role: debug is never stored; remove it");
     }
 }
 
@@ -159,7 +159,7 @@ fn pauses_grow(retry: &Retry, section: &Section<'_>) {
     if retry.initial_interval > retry.max_interval
         && let Some(field) = section.get("max_interval").or_else(|| section.get("initial_interval"))
     {
-        field.problem("max_interval is shorter than initial_interval");
+        field.problem("max_interval is shorter than initial_interval; raise it");
     }
 }
 
@@ -167,6 +167,6 @@ fn breaks_grow(breaker: &Breaker, section: &Section<'_>) {
     if breaker.open_min > breaker.open_max
         && let Some(field) = section.get("open_max").or_else(|| section.get("open_min"))
     {
-        field.problem("open_max is shorter than open_min");
+        field.problem("open_max is shorter than open_min; raise it");
     }
 }

@@ -110,7 +110,7 @@ impl Form for Dimensions {
         for (name, item) in names.iter().zip(field.items()?).take(*Self::NAMES.count.end()) {
             let label = name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
             if taken(&label) || labels.contains(&label) {
-                item.problem(format!("its label {label} would exist twice; leave it out"));
+                item.problem(format!("its label {label} would exist twice; remove it"));
             }
             labels.push(label);
         }

@@ -23,13 +23,13 @@ impl Form for Headers {
             } else if is_reserved(&name) {
                 field.key_problem("gRPC sets this header itself; remove it");
             } else if !seen.insert(name.clone()) {
-                field.key_problem("named twice, in other letters; keep one of them");
+                field.key_problem("named twice, upper and lower case are the same; keep one of them");
             }
             let Some(value) = Text("").read(&field) else { continue };
             if value.bytes().all(|b| (0x20..0x7f).contains(&b)) {
                 headers.push((name, Secret::new(value)));
             } else {
-                field.problem("a header value holds ASCII only");
+                field.problem("a header value consists of printable ASCII characters; remove the others");
             }
         }
         Some(headers)

@@ -33,7 +33,9 @@ impl Form for Operations {
             for (name, item) in names.iter().zip(field.items().unwrap_or_default()) {
                 let folded = name.to_ascii_lowercase();
                 if let Some(operation) = seen.get(&folded) {
-                    item.problem(format!("a span name can be one operation only; {operation} has it"));
+                    item.problem(format!(
+                        "a span name can mean only one operation and {operation} has it; remove it here"
+                    ));
                 } else {
                     seen.insert(folded, &key.text);
                 }
