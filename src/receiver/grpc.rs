@@ -187,12 +187,15 @@ mod tests {
 
     fn service(failed: FailedRequests) -> GrpcService {
         let (health, _) = HealthEndpoint::new();
-        GrpcService::new(
-            Pipeline::new(pipeline::Parts::bare(Budget::new(1 << 20), Telemetry::new())),
-            1 << 20,
-            failed,
-            health,
-        )
+        let pipeline = Pipeline::new(pipeline::Parts {
+            budget: Budget::new(1 << 20),
+            chain: None,
+            gateway: None,
+            red: None,
+            destinations: Vec::new(),
+            telemetry: Telemetry::new(),
+        });
+        GrpcService::new(pipeline, 1 << 20, failed, health)
     }
 
     async fn call(service: &GrpcService, path: &str) -> tonic::Status {
