@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// One file takes a name from another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Arrow {
-    pub from: String,
-    pub to: String,
-    pub name: String,
+pub(crate) struct Arrow {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) name: String,
 }
 
 /// The sets of files that reach each other. Quadratic, which is quick enough for a few hundred files.
-pub fn circles(arrows: &BTreeSet<Arrow>) -> Vec<BTreeSet<String>> {
+pub(crate) fn circles(arrows: &BTreeSet<Arrow>) -> Vec<BTreeSet<String>> {
     let mut next: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for arrow in arrows {
         next.entry(&arrow.from).or_default().insert(&arrow.to);

@@ -6,27 +6,27 @@ use syn::{Attribute, Item, ItemUse, UseTree, Visibility};
 
 /// What a file says, before any of it is resolved.
 #[derive(Debug, Default)]
-pub struct Named {
+pub(crate) struct Named {
     /// Modules that are files of their own.
-    pub children: Vec<String>,
+    pub(crate) children: Vec<String>,
     /// Structs, functions and whatever else has a name here.
-    pub defined: Vec<String>,
+    pub(crate) defined: Vec<String>,
     /// `use` lines.
-    pub uses: Vec<Use>,
+    pub(crate) uses: Vec<Use>,
     /// Paths of two segments or more in code.
-    pub paths: Vec<Vec<String>>,
+    pub(crate) paths: Vec<Vec<String>>,
 }
 
 #[derive(Debug)]
-pub struct Use {
-    pub path: Vec<String>,
+pub(crate) struct Use {
+    pub(crate) path: Vec<String>,
     /// The name it has in this file; `*` for all.
-    pub alias: String,
+    pub(crate) alias: String,
     /// A name that is handed on rather than used.
-    pub re_export: bool,
+    pub(crate) re_export: bool,
 }
 
-pub fn read(text: &str) -> syn::Result<Named> {
+pub(crate) fn read(text: &str) -> syn::Result<Named> {
     let mut named = Named::default();
     for item in syn::parse_file(text)?.items {
         named.item(item, 0);

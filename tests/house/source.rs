@@ -10,19 +10,19 @@ use super::paths::{self, Named};
 /// A module: where it stands from the root, such as `["delivery", "client"]`.
 type Module = Vec<String>;
 
-pub struct House {
+pub(crate) struct House {
     modules: BTreeMap<Module, (String, Named)>,
-    pub arrows: BTreeSet<Arrow>,
+    pub(crate) arrows: BTreeSet<Arrow>,
 }
 
 /// The folder, or the file without its ending, that stands directly in `src/`.
-pub fn room(file: &str) -> &str {
+pub(crate) fn room(file: &str) -> &str {
     file.split('/').next().unwrap_or(file).trim_end_matches(".rs")
 }
 
 impl House {
     /// Reads all modules that `lib.rs` in `src` reaches, but those of tests.
-    pub fn read(src: &Path) -> Self {
+    pub(crate) fn read(src: &Path) -> Self {
         let mut house = Self { modules: BTreeMap::new(), arrows: BTreeSet::new() };
         house.module(src, Vec::new(), "lib.rs".to_owned());
         house.arrows =
@@ -48,7 +48,7 @@ impl House {
     }
 
     /// The rooms, whatever is in them.
-    pub fn rooms(&self) -> Vec<String> {
+    pub(crate) fn rooms(&self) -> Vec<String> {
         self.modules.keys().filter(|module| module.len() == 1).map(|module| module[0].clone()).collect()
     }
 
@@ -123,7 +123,7 @@ impl House {
     }
 
     /// The arrows that make a circle, a line each.
-    pub fn explain(&self, circle: &BTreeSet<String>) -> String {
+    pub(crate) fn explain(&self, circle: &BTreeSet<String>) -> String {
         let inside = self.arrows.iter().filter(|arrow| circle.contains(&arrow.from) && circle.contains(&arrow.to));
         let lines: Vec<_> =
             inside.map(|arrow| format!("  {} takes {} from {}", arrow.from, arrow.name, arrow.to)).collect();
