@@ -18,11 +18,11 @@
 //! |---|---|---|
 //! | `destination`, `receipt` | what others hold | waits |
 //! | `actor`, `parts`, `settle`, `drain` | the one task that owns everything, and the moves between its parts | blocks, copies a body |
-//! | [`command`] | what goes between the parts | |
-//! | [`client`] | one unary gRPC call | decides what happens next |
-//! | [`policy`] | breaker, breakers of signals, backoff, table of failures, limits | waits, holds data |
-//! | [`inflight`] | parcels, queues, connections' work, accounting, expiry | knows sockets or the store |
-//! | [`spool`] | asks the store: writes, replays, buries; or there is none | waits |
+//! | `command` | what goes between the parts | |
+//! | `client` | one unary gRPC call | decides what happens next |
+//! | `policy` | breaker, breakers of signals, backoff, table of failures, limits | waits, holds data |
+//! | `inflight` | parcels, queues, connections' work, accounting, expiry | knows sockets or the store |
+//! | `spool` | asks the store: writes, replays, buries; or there is none | waits |
 //! | `meters`, `outage` | what the operator sees | repeats itself |
 //!
 //! Entered by `pipeline` (hand over), `admin` (status, dead letters that were moved) and `service` (start, drain). A body

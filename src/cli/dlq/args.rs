@@ -10,7 +10,7 @@ use crate::store::DeathReason;
 /// Which store.
 #[derive(Debug, clap::Args)]
 pub(super) struct StoreArgs {
-    /// Configuration of that chainspan [default: as for run]
+    /// The configuration of that chainspan [default: as run]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 }
