@@ -10,7 +10,7 @@ use crate::store::DeathReason;
 /// Which store.
 #[derive(Debug, clap::Args)]
 pub(super) struct StoreArgs {
-    /// The configuration of that chainspan [default: as run]
+    /// The configuration it runs with [default: as run]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 }
