@@ -1,4 +1,4 @@
-//! `spec/delivery.md` section 2, row by row, with a raw HTTP/2 client.
+//! `docs/delivery.md` section 2, row by row, with a raw HTTP/2 client.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! An agent that is away, slow, flapping, or forgets to answer (`spec/delivery.md` G2, G3, G6).
+//! An agent that is away, slow, flapping, or forgets to answer (`docs/reliability.md`).
 
 use std::path::Path;
 use std::time::Duration;

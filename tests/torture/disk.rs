@@ -1,4 +1,4 @@
-//! A disk or a store that is full (`spec/delivery.md` G8), and a directory that two processes want.
+//! A disk or a store that is full (`docs/reliability.md`), and a directory that two processes want.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

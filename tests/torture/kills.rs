@@ -1,4 +1,4 @@
-//! kill -9, again and again (`spec/delivery.md` G1, G2, G3).
+//! kill -9, again and again (`docs/reliability.md`).
 
 use std::path::Path;
 use std::time::Duration;

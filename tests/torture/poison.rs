@@ -1,4 +1,4 @@
-//! Spans that the agent refuses (`spec/delivery.md` G7): they alone become dead letters, with their reason, and nothing
+//! Spans that the agent refuses (`docs/reliability.md`): they alone become dead letters, with their reason, and nothing
 //! waits for them.
 
 use std::collections::{BTreeSet, HashSet};

@@ -1,4 +1,4 @@
-//! Deploys during an outage (`spec/delivery.md` G10).
+//! Deploys during an outage (`docs/reliability.md`).
 
 use std::path::Path;
 use std::time::Duration;
