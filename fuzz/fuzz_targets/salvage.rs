@@ -1,6 +1,7 @@
 //! A store with whatever damage: taking over what can be read ends, and its result is a store in order.
 //!
-//! The input is a list of patches (which file, where, how long, what), put over a store with a bit of everything in it.
+//! The input is a list of patches of four bytes, put over a store with a bit of everything in it: flip bits of a byte, fill a
+//! sector, or cut the file or its log off.
 #![no_main]
 
 use std::fs;
@@ -9,7 +10,7 @@ use std::sync::{LazyLock, mpsc};
 
 use chainspan::fuzzing::salvage;
 use chainspan::otlp::Signal;
-use chainspan::store::{Death, Filter, NewRecord, DeathReason, StoreSettings, Store};
+use chainspan::store::{Death, DeathReason, Filter, NewRecord, Store, StoreSettings};
 use libfuzzer_sys::fuzz_target;
 
 const FILES: [&str; 2] = ["spill.db", "spill.db-wal"];
@@ -63,15 +64,15 @@ fuzz_target!(|patches: &[u8]| {
     let (files, directory) = &*STORE;
     let mut files = files.clone();
     let mut rest = patches;
-    while let Some((&[file, a, b, c, length], after)) = rest.split_first_chunk() {
-        let (patch, after) = after.split_at(usize::from(length).min(after.len()));
+    while let Some((&[kind, low, high, value], after)) = rest.split_first_chunk() {
         rest = after;
-        let bytes = &mut files[usize::from(file & 1)];
-        let at = u32::from_le_bytes([a, b, c, 0]) as usize % bytes.len();
-        match file & 6 {
-            // A file that is cut off.
-            2 if patch.is_empty() => bytes.truncate(at + 1),
-            _ => bytes.iter_mut().skip(at).zip(patch).for_each(|(byte, patch)| *byte = *patch),
+        let bytes = &mut files[usize::from(kind & 1)];
+        let at = usize::from(kind >> 3) << 16 | usize::from(high) << 8 | usize::from(low);
+        let at = at % bytes.len();
+        match kind >> 1 & 3 {
+            0 | 1 => bytes[at] ^= value,
+            2 => bytes.iter_mut().skip(at).take(512).for_each(|byte| *byte = value),
+            _ => bytes.truncate(at + 1),
         }
     }
     for (name, bytes) in FILES.iter().zip(&files) {
