@@ -256,7 +256,9 @@ impl Spool for StoreSpool {
         }
         let requests = inflight.requests();
         let sending = Signal::ALL.into_iter().any(|signal| requests[signal] > 0 && !paused[signal]);
-        Drained { done: !inflight.entries.any_waits() && !sending, handed_back }
+        // What was delivered while it was being written is on the disk all the same: it is deleted once the store has answered.
+        let writing = self.client.is_putting(u64::MAX);
+        Drained { done: !inflight.entries.any_waits() && !sending && !writing, handed_back }
     }
 
     fn close(&mut self) {
@@ -274,5 +276,64 @@ impl Spool for StoreSpool {
                 accounting.oldest_spilled[signal] = None;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+
+    use bytes::Bytes;
+    use tempfile::TempDir;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::config;
+    use crate::delivery::command::Command;
+    use crate::delivery::inflight::Admitted;
+    use crate::delivery::policy::{Backoff, RequestLimit};
+    use crate::otlp;
+    use crate::store::{Store, StoreSettings};
+    use crate::telemetry::Telemetry;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A parcel is delivered while it is being written. The drain is not over before it has been taken off the disk again:
+    /// the next process would send it a second time.
+    #[tokio::test]
+    async fn a_drain_waits_for_what_is_delivered_while_it_is_written() {
+        let directory = TempDir::with_prefix("spool-").expect("a directory");
+        let settings = StoreSettings { directory: directory.path().to_owned(), max_bytes: 1 << 20, min_free_bytes: 0 };
+        let store = Store::open(settings.clone()).expect("a store");
+        let (inbox, mut commands) = mpsc::unbounded_channel();
+        let client = StoreClient::new(store.clone(), "otlp/a", inbox.downgrade());
+        let spill = SpoolSettings { spill_after: SECOND, max_elapsed_time: None, max_request_bytes: 1 << 20 };
+        let mut spool = StoreSpool::new(spill, client, false);
+        let now = Instant::now();
+        let breaker = config::Breaker { consecutive_failures: 3, open_min: SECOND, open_max: 60 * SECOND };
+        let limit = RequestLimit::new(1 << 20, Arc::new(AtomicUsize::new(1 << 20)));
+        let policy = Policy::new(Backoff::new(SECOND, 8 * SECOND).expect("valid"), breaker, limit, now);
+        let (mut inflight, mut meters) = (InFlight::new("otlp/a", 1), Meters::new("otlp/a", &Telemetry::new()));
+
+        let pieces = vec![otlp::Piece { body: Bytes::from_static(b"body"), items: 1 }];
+        let entry = inflight.entries.accept(None, (Signal::Traces, 1, false), None, &pieces);
+        inflight.enqueue(entry, Signal::Traces, pieces, None);
+        let admitted = Admitted { signals: PerSignal::from_fn(|_| true), replayed: true, max_bytes: 1 << 20 };
+        inflight.prepare(0, admitted, now).expect("it waits");
+        let now = Instant::now();
+        spool.write(&mut inflight, &policy, true, now);
+        for piece in inflight.connections[0].work.pop().expect("prepared").pieces {
+            inflight.entries.acknowledge(&piece, 0);
+        }
+        assert!(!spool.drain(&mut inflight, &policy, false, now).done, "it is being written");
+
+        let Some(Command::Store(answer)) = commands.recv().await else { panic!("the store answers") };
+        spool.on_store_reply(answer, &mut inflight, &mut meters, now);
+        spool.work(&mut inflight, &policy, &mut meters, now);
+        assert!(spool.drain(&mut inflight, &policy, false, now).done);
+        drop((spool, store));
+        let store = Store::open(settings).expect("it is free again");
+        assert_eq!(store.kept().expect("readable"), []);
     }
 }
