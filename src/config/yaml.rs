@@ -113,9 +113,14 @@ pub(super) fn parse(text: &str) -> Result<Option<Node>, Vec<Problem>> {
 fn syntax(error: &ScanError, text: &str) -> Problem {
     let at = mark(*error.marker());
     // `{a: ${env:B}}` is how everybody writes it first.
-    let braces = text.lines().nth(at.line - 1).is_some_and(|line| line.contains("${"));
+    let braces = lines(text).nth(at.line - 1).is_some_and(|line| line.contains("${"));
     let hint = if braces { "; between { } or [ ] a \"${env:NAME}\" needs quotes around it" } else { "" };
     Problem::new(at, "", format!("not valid YAML: {}{hint}", error.info()))
+}
+
+/// The lines of `text` as the parser counts them: a carriage return alone ends one, too (YAML 1.2.2, section 5.4).
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().flat_map(|line| line.split('\r'))
 }
 
 fn mark(marker: saphyr_parser::Marker) -> Mark {

@@ -597,6 +597,11 @@ fn yaml_errors_have_a_place() {
             "1:9: not valid YAML: while parsing a flow mapping, did not find expected ',' or '}'; between { } or [ ] a \
              \"${env:NAME}\" needs quotes around it",
         ),
+        // For YAML a carriage return alone ends a line, too.
+        (
+            "b: 1\ra: {b: ${env:C}}\r",
+            "2:9: not valid YAML: while parsing a flow mapping, did not find expected ',' or '}'; between",
+        ),
         ("service: {}\nservice: {}\n", "2:1: service: named twice, first on line 1; keep one of them"),
         ("a: {b: 1, c: 2, b: 3}\n", "1:17: a.b: named twice, first on line 1; keep one of them"),
         ("a: 1\n---\na: 2\n", "2:1: a second YAML document; keep one configuration in a file"),
