@@ -1,16 +1,9 @@
-//! Compiles `proto/` (without protoc), and tells the program which commit and target it is built from, for `--version`.
+//! Tells the program which commit and target it is built from, for `--version`.
 
 use std::path::Path;
 use std::process::Command;
 
-/// The admin API.
-const PROTO: &str = "chainspan/admin/v1/dead_letters.proto";
-
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    println!("cargo::rerun-if-changed=proto");
-    let descriptors = protox::compile([PROTO], ["proto"])?;
-    // Both ends speak over a socket of ours: neither needs to know how to dial.
-    tonic_prost_build::configure().build_transport(false).bytes(".").compile_fds(descriptors)?;
+fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-env=CHAINSPAN_TARGET={}", std::env::var("TARGET").unwrap_or_else(|_| "unknown".to_owned()));
     // Only the crate's own repository: a package that was unpacked inside another one is not of that one's commit.
@@ -25,7 +18,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
     }
-    Ok(())
 }
 
 fn git(arguments: &[&str]) -> Option<String> {

@@ -3,6 +3,7 @@
 
 mod graph;
 mod paths;
+mod proto;
 mod source;
 
 use std::collections::BTreeSet;
