@@ -33,12 +33,13 @@ const MAX_CHAINS: usize = 100;
 pub(super) fn destination(status: &DestinationStatus) -> (String, Finding) {
     let (failures, output) = reached(status);
     let observed = u64::from(status.failures);
-    let untaken = status.unimplemented.iter().filter(|_| status.role == Role::Required);
-    let untaken: Vec<String> = untaken.map(|(signal, why)| format!("does not take {}: {why}", signal.name())).collect();
-    if untaken.is_empty() {
+    let unimplemented = status.unimplemented.iter().filter(|_| status.role == Role::Required);
+    let unimplemented: Vec<String> =
+        unimplemented.map(|(signal, why)| format!("does not take {}: {why}", signal.name())).collect();
+    if unimplemented.is_empty() {
         return (name_of(status), Finding { failures, observed, output });
     }
-    let output = output.into_iter().chain(untaken).collect::<Vec<_>>().join("; ");
+    let output = output.into_iter().chain(unimplemented).collect::<Vec<_>>().join("; ");
     (name_of(status), Finding { failures: failures.max(TO_DEGRADE), observed, output: Some(output) })
 }
 

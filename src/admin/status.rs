@@ -10,7 +10,7 @@
 //!       "role": "required",
 //!       "spans":    {"accepted": 5, "delivered": 5, "rejected": 0, "in_flight": 0, "spilled": 0, "dead": 0, "discarded": 0},
 //!       "requests": {"accepted": 0, "delivered": 0, "rejected": 0, "in_flight": 0, "spilled": 0, "dead": 0, "discarded": 0},
-//!       "breaker": "closed", "failures": 0, "last_error": null, "untaken": {}, "backlog_age_seconds": 0.0, "queue_bytes": 0
+//!       "breaker": "closed", "failures": 0, "last_error": null, "unimplemented": {}, "backlog_age_seconds": 0.0, "queue_bytes": 0
 //!     }
 //!   },
 //!   "chains": {"8453": {"health": "degraded", "why": "too many operations fail"}, "1": {"health": "healthy", "why": null}},
@@ -19,7 +19,7 @@
 //! }
 //! ```
 //!
-//! `breaker` is `closed`, `open` or `half_open`. `untaken` has an entry for each signal that the destination does not take,
+//! `breaker` is `closed`, `open` or `half_open`. `unimplemented` has an entry for each signal that the destination does not take,
 //! with its words: `{"logs": "UNIMPLEMENTED: unknown service opentelemetry.proto.collector.logs.v1.LogsService"}`.
 //!
 //! `store` is `null` without `file_storage`, and before it is open; `refusing` says why nothing can be put in, `set_aside`
@@ -42,8 +42,8 @@ use crate::delivery::{Conservation, DestinationStatus};
 use crate::red::ChainState;
 use crate::store::StoreStatus;
 
-/// How long each query may take; then its last answer is shown.
-const QUERY_TIMEOUT: Duration = Duration::from_millis(40);
+/// How long the queries may take, all at the same time; then the last answer of each is shown.
+const QUERY_TIMEOUT: Duration = Duration::from_millis(250);
 
 #[derive(Serialize)]
 struct Status<'a> {
@@ -70,7 +70,7 @@ struct Destination<'a> {
     breaker: &'static str,
     failures: u32,
     last_error: Option<&'a str>,
-    untaken: BTreeMap<&'static str, &'a str>,
+    unimplemented: BTreeMap<&'static str, &'a str>,
     backlog_age_seconds: f64,
     queue_bytes: u64,
 }
@@ -93,16 +93,20 @@ struct Memory {
 
 /// The status now, as JSON.
 pub(super) async fn status(monitor: &Monitor) -> serde_json::Result<String> {
-    let destinations = monitor.destinations().ask(QUERY_TIMEOUT).await.unwrap_or_else(|last| last);
-    let chains = monitor.chains().ask(QUERY_TIMEOUT).await.ok();
+    let (destinations, chains, store) = tokio::join!(
+        monitor.destinations().ask(QUERY_TIMEOUT),
+        monitor.chains().ask(QUERY_TIMEOUT),
+        monitor.store().ask(QUERY_TIMEOUT),
+    );
+    let destinations = destinations.unwrap_or_else(|last| last);
     let budget = monitor.budget();
     serde_json::to_string_pretty(&Status {
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: monitor.uptime().as_secs(),
         listening: monitor.listening(),
         destinations: destinations.iter().map(|status| (status.name.as_str(), destination(status))).collect(),
-        chains: chains.map(|chains| worst(&chains)),
-        store: monitor.store().ask(QUERY_TIMEOUT).await.unwrap_or_else(|last| last).as_ref().as_ref().map(store),
+        chains: chains.ok().map(|chains| worst(&chains)),
+        store: store.unwrap_or_else(|last| last).as_ref().as_ref().map(self::store),
         memory: Memory {
             resident_bytes: resident_bytes(),
             budget_used_bytes: budget.used(),
@@ -133,7 +137,7 @@ fn destination(status: &DestinationStatus) -> Destination<'_> {
         breaker: status.breaker.label(),
         failures: status.failures,
         last_error: status.last_error.as_deref(),
-        untaken: status.unimplemented.iter().map(|(signal, why)| (signal.name(), why.as_str())).collect(),
+        unimplemented: status.unimplemented.iter().map(|(signal, why)| (signal.name(), why.as_str())).collect(),
         backlog_age_seconds: status.backlog_age.unwrap_or_default().as_secs_f64(),
         queue_bytes: status.queue_bytes,
     }

@@ -10,7 +10,7 @@ use crate::config::{Config, Role, Source, format_size, print, schema};
 /// Validate a configuration and show what it would run
 ///
 /// Lists every mistake, one per line: file:line:column: key: problem; fix.
-/// Exits with 0 when the file is valid, with 2 when it is not.
+/// Exit code 0: the file is valid. 2: it is not.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  chainspan check --config collector-config.yaml --print")]
 pub struct CheckArgs {

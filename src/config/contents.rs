@@ -35,11 +35,11 @@ fn section<K: Keys>(name: &'static str) -> Key {
 #[cfg(test)]
 mod tests {
     use super::super::source::SHIPPED;
-    use super::super::yaml::{self, Node, Value};
+    use super::super::yaml::{self, Node, NodeValue};
     use super::*;
 
     fn missing(keys: &[Key], node: &Node, path: &str, out: &mut Vec<String>) {
-        let Value::Map(entries) = &node.value else { return };
+        let NodeValue::Map(entries) = &node.value else { return };
         for Key { name, shape, .. } in keys {
             let name = if *name == "otlp/NAME" { "otlp/datadog" } else { name };
             let path = format!("{path}.{name}");

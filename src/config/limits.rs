@@ -9,7 +9,7 @@ const OTHERS_MIB: usize = 8;
 /// held twice for a moment.
 ///
 /// # Errors
-/// What to change. A smaller limit would have clients told for ever to come again with a request that never fits.
+/// What to change. With a smaller limit clients would be told forever to retry a request that never fits.
 pub(super) fn memory(request: usize, limit: usize) -> Result<(), String> {
     let (request, limit) = (request >> 20, limit >> 20);
     let least = 2 * request + OTHERS_MIB;

@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 
 use super::env::{self, Env};
 use super::error::{Mark, Problem, suggest};
-use super::yaml::{Key, Node, Value};
+use super::yaml::{Key, Node, NodeValue};
 
 /// Collects the problems of one file.
 pub(super) struct Reader<'a> {
@@ -46,7 +46,7 @@ impl<'a> Section<'a> {
     pub(super) fn open(reader: &'a Reader<'a>, path: impl Into<String>, at: Mark, node: Option<&'a Node>) -> Self {
         let (path, mut entries) = (path.into(), &[][..]);
         match node {
-            Some(Node { value: Value::Map(map), .. }) => entries = map,
+            Some(Node { value: NodeValue::Map(map), .. }) => entries = map,
             Some(node) if !node.is_null() => {
                 reader.problem(node.at, &path, format!("expected keys and values, found {}", node.kind()));
             }
@@ -157,7 +157,7 @@ impl<'a> Field<'a> {
 
     /// The items of a list, each with its own place.
     pub(super) fn items(&self) -> Option<Vec<Field<'a>>> {
-        let Value::List(items) = &self.node.value else {
+        let NodeValue::List(items) = &self.node.value else {
             self.problem(format!("expected a list, for example [a, b]; found {}", self.node.kind()));
             return None;
         };
@@ -169,12 +169,12 @@ impl<'a> Field<'a> {
 
     /// `[]` or nothing at all.
     pub(super) fn is_empty_list(&self) -> bool {
-        self.node.is_null() || matches!(&self.node.value, Value::List(items) if items.is_empty())
+        self.node.is_null() || matches!(&self.node.value, NodeValue::List(items) if items.is_empty())
     }
 
     /// The value as a scalar with the environment filled in; `wanted` says in an error what it should have been.
     pub(super) fn scalar(&self, wanted: &str) -> Option<Scalar<'a>> {
-        let Value::Scalar { text, plain } = &self.node.value else {
+        let NodeValue::Scalar { text, plain } = &self.node.value else {
             self.problem(format!("expected {wanted}, found {}", self.node.kind()));
             return None;
         };

@@ -23,12 +23,12 @@ const MAX_KEY: usize = 256;
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) at: Mark,
-    pub(super) value: Value,
+    pub(super) value: NodeValue,
 }
 
 /// What a value is before anybody has asked for a type.
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub(super) enum NodeValue {
     /// `plain`: written without quotes, so that it may be a number, a truth value or null.
     Scalar { text: String, plain: bool },
     /// `[a, b]`.
@@ -47,16 +47,16 @@ pub(super) struct Key {
 impl Node {
     /// Nothing was written: `key:`, `key: ~` or `key: null`.
     pub(super) fn is_null(&self) -> bool {
-        matches!(&self.value, Value::Scalar { text, plain: true } if scalar::is_null(text))
+        matches!(&self.value, NodeValue::Scalar { text, plain: true } if scalar::is_null(text))
     }
 
     /// What the value looks like, for `found …` in an error.
     pub(super) fn kind(&self) -> &'static str {
         match &self.value {
-            Value::List(_) => "a list",
-            Value::Map(_) => "keys and values",
-            Value::Scalar { text, plain: true } => scalar::kind(text),
-            Value::Scalar { .. } => "a text",
+            NodeValue::List(_) => "a list",
+            NodeValue::Map(_) => "keys and values",
+            NodeValue::Scalar { text, plain: true } => scalar::kind(text),
+            NodeValue::Scalar { .. } => "a text",
         }
     }
 
@@ -64,9 +64,9 @@ impl Node {
     fn size(&self) -> (usize, usize) {
         let sum = |(nodes, text), (more_nodes, more_text)| (nodes + more_nodes, text + more_text);
         match &self.value {
-            Value::Scalar { text, .. } => (1, text.len()),
-            Value::List(items) => items.iter().map(Self::size).fold((1, 0), sum),
-            Value::Map(entries) => {
+            NodeValue::Scalar { text, .. } => (1, text.len()),
+            NodeValue::List(items) => items.iter().map(Self::size).fold((1, 0), sum),
+            NodeValue::Map(entries) => {
                 entries.iter().map(|(key, node)| sum((1, key.text.len()), node.size())).fold((1, 0), sum)
             }
         }
@@ -143,7 +143,7 @@ impl Tree {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.no_tag(tag.is_some(), at)?;
-                let value = Value::Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain };
+                let value = NodeValue::Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain };
                 self.close(Node { at, value }, anchor)
             }
             Event::SequenceStart(anchor, tag) => {
@@ -161,8 +161,8 @@ impl Tree {
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(Open { at, anchor, body }) = self.open.pop() else { return Ok(()) };
                 let value = match body {
-                    Body::List(items) => Value::List(items),
-                    Body::Map { entries, .. } => Value::Map(entries),
+                    Body::List(items) => NodeValue::List(items),
+                    Body::Map { entries, .. } => NodeValue::Map(entries),
                 };
                 self.close(Node { at, value }, anchor)
             }
@@ -211,7 +211,7 @@ impl Tree {
 
     /// A whole value has been read: it belongs to what is open, or is the document.
     fn close(&mut self, node: Node, anchor: usize) -> Result<(), Problem> {
-        let text = if let Value::Scalar { text, .. } = &node.value { text.len() } else { 0 };
+        let text = if let NodeValue::Scalar { text, .. } = &node.value { text.len() } else { 0 };
         self.grow(node.at, 1, text)?;
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
@@ -229,11 +229,11 @@ impl Tree {
         };
         let Some(key) = slot.take() else {
             return match node.value {
-                Value::Scalar { text, .. } if text.len() <= MAX_KEY => {
+                NodeValue::Scalar { text, .. } if text.len() <= MAX_KEY => {
                     *slot = Some(Key { at: node.at, text });
                     Ok(())
                 }
-                Value::Scalar { .. } => Err(Problem::new(
+                NodeValue::Scalar { .. } => Err(Problem::new(
                     node.at,
                     self.path(),
                     format!("a key longer than {MAX_KEY} bytes; keys are names"),

@@ -28,7 +28,7 @@ pub(crate) struct Drain {
 }
 
 impl Drain {
-    /// Somebody waits for the end, until `deadline` at the most. `done` hears whether no client had to be told to come again.
+    /// Somebody waits for the end, until `deadline` at the most. `done` hears whether no client had to be told to retry.
     pub(crate) fn begin(&mut self, deadline: Instant, now: Instant, done: oneshot::Sender<bool>) {
         self.handed_back &= self.is_active();
         let left = deadline.saturating_duration_since(now);

@@ -53,7 +53,7 @@ pub enum Undelivered {
     Full {
         /// Component name.
         destination: String,
-        /// When to come again.
+        /// When to retry.
         retry_after: Duration,
     },
     /// chainspan is shutting down.

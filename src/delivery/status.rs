@@ -72,6 +72,6 @@ pub struct DestinationStatus {
     pub breaker: BreakerState,
     /// The error of the last failed attempt, while `failures` is not 0.
     pub last_error: Option<String>,
-    /// Signals that it does not take (`untaken` in `/status`), with its error: they wait while the others are delivered.
+    /// Signals that it does not take (`unimplemented` in `/status`), with its error: they wait while the others are delivered.
     pub unimplemented: Vec<(Signal, String)>,
 }

@@ -131,7 +131,7 @@ impl Database {
                 // After the answers, so that nobody has to wait for it.
                 self.shorten_log();
                 if SpaceGuard::is_short(&self.shared) {
-                    // Whoever is refused comes again soon: there may never be an idle moment for it.
+                    // Whoever is refused retries soon: there may never be an idle moment for it.
                     self.shrink();
                 }
             }

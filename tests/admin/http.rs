@@ -226,7 +226,7 @@ async fn status_is_as_documented() {
             "breaker": "closed",
             "failures": 0,
             "last_error": null,
-            "untaken": {},
+            "unimplemented": {},
             "backlog_age_seconds": 1.5,
             "queue_bytes": 1234,
         }},
@@ -249,8 +249,8 @@ async fn status_is_as_documented() {
     });
     let (_, status) = admin.json("/status").await;
     assert_eq!(status["destinations"]["otlp/datadog"]["breaker"], "half_open");
-    let untaken = serde_json::json!({"logs": "UNIMPLEMENTED: no"});
-    assert_eq!(status["destinations"]["otlp/datadog"]["untaken"], untaken);
+    let unimplemented = serde_json::json!({"logs": "UNIMPLEMENTED: no"});
+    assert_eq!(status["destinations"]["otlp/datadog"]["unimplemented"], unimplemented);
     let store = serde_json::json!({
         "used_bytes": 5, "max_bytes": 7, "free_bytes": 9, "refusing": "the store is full", "set_aside": ["/a/b"],
     });
@@ -297,11 +297,12 @@ async fn a_signal_that_is_not_taken_warns_and_never_fails() {
     admin.lifecycle.advance(Phase::Running).unwrap();
     admin.destinations.lock().unwrap().push(destination("otlp/jaeger", Role::Debug));
     admin.ready("pass").await;
-    let untaken = |signals: &[Signal]| signals.iter().map(|signal| (*signal, "UNIMPLEMENTED: no".to_owned())).collect();
+    let unimplemented =
+        |signals: &[Signal]| signals.iter().map(|signal| (*signal, "UNIMPLEMENTED: no".to_owned())).collect();
     {
         let mut destinations = admin.destinations.lock().unwrap();
-        destinations[0].unimplemented = untaken(&[Signal::Metrics, Signal::Logs]);
-        destinations[1].unimplemented = untaken(&[Signal::Logs]);
+        destinations[0].unimplemented = unimplemented(&[Signal::Metrics, Signal::Logs]);
+        destinations[1].unimplemented = unimplemented(&[Signal::Logs]);
     }
     // One after the other: a check asks one after the other, too.
     admin.ready_with("destination:otlp/datadog", "warn").await;
@@ -315,7 +316,7 @@ async fn a_signal_that_is_not_taken_warns_and_never_fails() {
     assert_eq!(body["checks"]["destination:otlp/jaeger"][0]["status"], "pass");
     assert_eq!(admin.json("/health").await.0, 200);
 
-    admin.destinations.lock().unwrap()[0].unimplemented = untaken(&Signal::ALL);
+    admin.destinations.lock().unwrap()[0].unimplemented = unimplemented(&Signal::ALL);
     assert_eq!(admin.ready("fail").await.0, 503, "nothing at all is taken, and nothing can be kept");
 
     *admin.store.lock().unwrap() = Some(StoreStatus::default());

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::dlq_support::{Room, SECOND, letter, mode, tagged, texts};
 use chainspan::store::DeathReason;
 use chainspan_testing::chainspan::{Chainspan, assert_conservation};
-use chainspan_testing::front_door::{eventually, export};
+use chainspan_testing::front_door::{self, eventually, export};
 use chainspan_testing::otlp::{trace_client, traces};
 use chainspan_testing::server::{Act, FaultServer};
 use tonic::Code;
@@ -18,9 +18,8 @@ const THEN: u64 = 1_234_567_890 * SECOND;
 
 /// A count of the conservation block.
 fn spans(chainspan: &Chainspan, key: &str) -> u64 {
-    let status = chainspan.status();
-    assert_conservation(&status);
-    status["destinations"]["otlp/datadog"]["spans"][key].as_u64().expect("a number")
+    assert_conservation(&chainspan.status());
+    front_door::spans(chainspan, "otlp/datadog", key)
 }
 
 /// Everything but our own counters: what is measured of the gateways.

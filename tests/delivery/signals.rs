@@ -47,7 +47,7 @@ async fn traces_taken(destination: &Destination, range: std::ops::Range<u64>) {
     }
 }
 
-fn untaken(status: &DestinationStatus) -> Vec<Signal> {
+fn unimplemented(status: &DestinationStatus) -> Vec<Signal> {
     assert!(
         status.unimplemented.iter().all(|(_, why)| why.starts_with("UNIMPLEMENTED: unknown service")),
         "{status:?}"
@@ -76,7 +76,7 @@ async fn a_signal_that_is_not_taken_is_kept_and_the_others_do_not_notice() {
         let status = until(&destination, "in order", |status| status.queue_bytes == 0).await;
         assert_eq!((status.spans.delivered, status.requests.spilled, status.requests.dead), (19, 20, 0));
         assert_eq!((status.breaker, status.failures, status.last_error.as_ref()), (BreakerState::Closed, 0, None));
-        assert_eq!((untaken(&status), waiting(&store)), (vec![Signal::Logs], Some(20)));
+        assert_eq!((unimplemented(&status), waiting(&store)), (vec![Signal::Logs], Some(20)));
         let refused = fault.received().iter().filter(|request| !request.accepted).count();
         assert_eq!(refused, 1, "left alone after the first");
         assert!(destination.drain(soon()).await);
@@ -85,7 +85,7 @@ async fn a_signal_that_is_not_taken_is_kept_and_the_others_do_not_notice() {
         fault.unserved(&[]);
         let destination = start_with(setup, &store);
         let status = drained(&destination, &store).await;
-        assert_eq!((status.requests.delivered, untaken(&status)), (20, vec![]));
+        assert_eq!((status.requests.delivered, unimplemented(&status)), (20, vec![]));
         assert_logs_once(&fault, texts(0..20));
         assert_each_once_from(&fault, 1..20);
         assert_eq!(letters(&store), []);
@@ -116,7 +116,7 @@ async fn what_was_not_taken_goes_out_by_itself_once_it_is() {
     assert_eq!((status.breaker, status.spans.delivered, status.requests.spilled), (BreakerState::Closed, sent, 100));
     fault.unserved(&[]);
     let status = drained(&destination, &store).await;
-    assert_eq!((status.requests.delivered, status.requests.dead, untaken(&status)), (100, 0, vec![]));
+    assert_eq!((status.requests.delivered, status.requests.dead, unimplemented(&status)), (100, 0, vec![]));
     logs_kept(&destination, 100..110).await;
     assert_eq!(drained(&destination, &store).await.requests.delivered, 110);
     assert_logs_once(&fault, texts(0..110));
@@ -140,7 +140,10 @@ async fn without_a_store_only_the_client_of_that_signal_waits() {
     let receipts: Vec<_> = texts(0..5).map(|text| destination.hand_over(log(&text), soon())).collect();
     traces_taken(&destination, 20..40).await;
     let status = destination.status();
-    assert_eq!((status.breaker, status.failures, untaken(&status)), (BreakerState::Closed, 0, vec![Signal::Logs]));
+    assert_eq!(
+        (status.breaker, status.failures, unimplemented(&status)),
+        (BreakerState::Closed, 0, vec![Signal::Logs])
+    );
     fault.unserved(&[]);
     destination.retry_now();
     for receipt in receipts {
@@ -209,11 +212,11 @@ async fn a_destination_that_serves_nothing_gets_everything_once_it_does() {
     traces_taken(&destination, 0..10).await;
     let tried = |signal: Signal| fault.received().iter().filter(|r| r.path == signal.grpc_path()).count();
     let status = until(&destination, "tried", |_| Signal::ALL.into_iter().all(|signal| tried(signal) > 2)).await;
-    assert_eq!((status.breaker, untaken(&status)), (BreakerState::Closed, Signal::ALL.to_vec()));
+    assert_eq!((status.breaker, unimplemented(&status)), (BreakerState::Closed, Signal::ALL.to_vec()));
     assert_eq!((status.spans.spilled, status.requests.spilled), (10, 11));
     fault.unserved(&[]);
     let status = drained(&destination, &store).await;
-    assert_eq!((status.spans.delivered, status.requests.delivered, untaken(&status)), (10, 11, vec![]));
+    assert_eq!((status.spans.delivered, status.requests.delivered, unimplemented(&status)), (10, 11, vec![]));
     assert_logs_once(&fault, texts(0..10));
     assert_each_once(&fault, 10);
     assert_eq!(letters(&store), []);
@@ -256,7 +259,7 @@ async fn a_drain_without_a_store_hands_back_what_is_not_taken() {
     assert_eq!(conserved(&destination).spans.delivered, 1);
 }
 
-/// Scenario: logs that are not taken have filled the store. Guarantee: who sends more of them hears when to come again, and
+/// Scenario: logs that are not taken have filled the store. Guarantee: who sends more of them hears when to retry, and
 /// traces are delivered.
 #[tokio::test]
 async fn a_store_full_of_what_is_not_taken_refuses_that_alone() {
@@ -285,15 +288,15 @@ async fn a_success_that_comes_late_counts() {
     let first = destination.hand_over(log("log 0"), soon());
     fault.arrived(1).await;
     logs_kept(&destination, 1..2).await;
-    assert_eq!(untaken(&destination.status()), NO_LOGS);
+    assert_eq!(unimplemented(&destination.status()), NO_LOGS);
     fault.release(1);
     assert_eq!(first.await, Ok(()));
     let status = drained(&destination, &store).await;
-    assert_eq!((status.requests.delivered, untaken(&status)), (2, vec![]));
+    assert_eq!((status.requests.delivered, unimplemented(&status)), (2, vec![]));
     assert_logs_once(&fault, texts(0..2));
 }
 
-/// Scenario: "no such service, come again in a while". Guarantee: the signal rests for as long as was asked, with and
+/// Scenario: "no such service, retry later". Guarantee: the signal rests for as long as was asked, with and
 /// without haste; others do not.
 #[tokio::test]
 async fn what_is_asked_for_holds_for_that_signal_alone() {

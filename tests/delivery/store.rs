@@ -107,7 +107,7 @@ async fn what_fails_after_it_was_promised_is_sent_again_from_the_disk() {
     }
 }
 
-/// No room on the disk: what was promised is kept, the others are told when to come again, at once while the breaker is
+/// No room on the disk: what was promised is kept, the others are told when to retry, at once while the breaker is
 /// open, and nothing of theirs arrives.
 #[tokio::test]
 async fn a_full_store_is_said_at_once_and_loses_nothing_that_was_promised() {

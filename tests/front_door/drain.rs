@@ -81,7 +81,7 @@ async fn under_load_every_answer_is_the_truth() {
     assert_eq!(accepted.len(), acknowledged);
 }
 
-/// The destination is down when the end comes: clients are told to come again, which they do elsewhere, and the supervisor
+/// The destination is down when the end comes: clients are told to retry, which they do elsewhere, and the supervisor
 /// sees that the promise was not kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn with_the_destination_down_it_ends_in_time_and_says_so() {

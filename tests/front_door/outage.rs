@@ -1,4 +1,4 @@
-//! A destination that is down, slow, or refuses: clients hear when to come again, nothing waits longer than it may,
+//! A destination that is down, slow, or refuses: clients hear when to retry, nothing waits longer than it may,
 //! memory is bounded, and all is well again without anybody doing anything.
 
 use std::net::SocketAddr;
@@ -37,7 +37,7 @@ async fn nobody() -> SocketAddr {
 }
 
 /// Down, a black hole, or always busy: the client waits for the attempt budget, or for its own deadline if that is
-/// sooner, and hears when to come again before it gives up.
+/// sooner, and hears when to retry before it gives up.
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_wait_as_long_as_they_may_and_are_told_when_to_come_again() {
     let fault = FaultServer::start().await;
@@ -265,7 +265,7 @@ async fn a_signal_that_the_agent_does_not_take_is_said_and_stands_in_nobodys_way
     }
     let status = || chainspan.status()["destinations"]["otlp/datadog"].clone();
     assert_eq!((&status()["spans"]["delivered"], &status()["requests"]["spilled"]), (&json!(20), &json!(1)));
-    assert_eq!(status()["untaken"], json!({"logs": "UNIMPLEMENTED: unknown service"}));
+    assert_eq!(status()["unimplemented"], json!({"logs": "UNIMPLEMENTED: unknown service"}));
     assert_eq!((&status()["breaker"], &status()["failures"]), (&json!("closed"), &json!(0)));
     eventually("warned", || ready(&chainspan) == (200, "warn".to_owned())).await;
     let check = chainspan.admin("/health/ready").json()["checks"]["destination:otlp/datadog"][0].clone();
@@ -277,7 +277,7 @@ async fn a_signal_that_the_agent_does_not_take_is_said_and_stands_in_nobodys_way
     fault.unserved(&[]);
     eventually("delivered", || status()["requests"]["delivered"] == 1).await;
     eventually("well again", || ready(&chainspan) == (200, "pass".to_owned())).await;
-    assert_eq!((&status()["untaken"], &status()["requests"]["spilled"]), (&json!({}), &json!(0)));
+    assert_eq!((&status()["unimplemented"], &status()["requests"]["spilled"]), (&json!({}), &json!(0)));
     assert_eq!(fault.accepted_logs(), [("a line".to_owned(), 1)].into());
     let said = |level: &str, words: &str| {
         let is = |line: &Value| line["level"] == level && line.to_string().contains(words);
@@ -291,7 +291,7 @@ async fn a_signal_that_the_agent_does_not_take_is_said_and_stands_in_nobodys_way
     assert_at_rest(&chainspan).await;
 }
 
-/// The store is full: clients hear at once when to come again, and what was acknowledged is delivered.
+/// The store is full: clients hear at once when to retry, and what was acknowledged is delivered.
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_full_store_clients_are_told_when_to_come_again() {
     let fault = FaultServer::start().await;

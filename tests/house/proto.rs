@@ -24,6 +24,10 @@ fn the_generated_code_is_that_of_the_proto_files() {
     if std::env::var_os("CHAINSPAN_WRITE_PROTO").is_some() {
         std::fs::write(&kept, new).expect("the tree can be written");
     } else {
-        assert!(new == text(&kept), "{} is stale: CHAINSPAN_WRITE_PROTO=1 cargo test --test house proto", kept.display());
+        assert!(
+            new == text(&kept),
+            "{} is stale: CHAINSPAN_WRITE_PROTO=1 cargo test --test house proto",
+            kept.display()
+        );
     }
 }

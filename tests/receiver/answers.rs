@@ -59,7 +59,7 @@ async fn a_message_cut_into_single_bytes_is_accepted() {
 /// Name, path, encoding, pieces of the body; the code, and a word of the text.
 type Case<'a> = (&'a str, &'a str, &'a str, Vec<Bytes>, Code, &'a str);
 
-/// Each refusal: its code, whether it says when to come again, and a word that its text must hold.
+/// Each refusal: its code, whether it says when to retry, and a word that its text must hold.
 #[tokio::test]
 async fn every_refusal_has_its_code() {
     const LIMIT: usize = 64 * 1024;
@@ -121,7 +121,7 @@ async fn whatever_is_not_grpc_gets_415() {
     }
 }
 
-/// A full budget is refused at once, with a time to come again that is not the same for everybody.
+/// A full budget is refused at once, with a retry delay that is not the same for everybody.
 #[tokio::test]
 async fn a_full_budget_is_unavailable_with_a_jittered_retry_info() {
     let receiver = Receiver::start(MIB, MIB).await;

@@ -1,7 +1,7 @@
 //! Deploys during an outage (`docs/reliability.md`).
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chainspan_testing::torture::scenario::terms;
 use chainspan_testing::torture::{Bed, Setup, Shape};
@@ -27,8 +27,13 @@ async fn a_second_signal_ends_it_at_once_and_loses_nothing() {
     bed.agent.go_down().await;
     let load = bed.load(Shape { clients: 4, spans: 16, rate: Some(8_000) });
     for _ in 0..3 {
+        let before = bed.oracle.acknowledged();
         bed.start().await.expect("started");
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        let begin = Instant::now();
+        while bed.oracle.acknowledged() < before + 200 {
+            assert!(begin.elapsed() < Duration::from_secs(30), "the clients do not hear OK");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         let took = bed.terminate_twice().await.expect("ended");
         assert!(took < Duration::from_secs(20), "{took:?}");
     }

@@ -39,7 +39,7 @@ fn a_store_that_filled_its_disk_can_be_opened_emptied_and_filled_again() {
     for (round, bytes) in [700, 5_000, 90_000, 1_000, 200_000].into_iter().enumerate() {
         let store = open(&tmpfs.directory());
         let mut ids = Vec::new();
-        // A file of free pages is made smaller step by step, beside those who come again.
+        // A file of free pages is made smaller step by step, beside those who reconnect.
         let mut refused = 0;
         while refused < 50 {
             match put(&store, bytes) {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
-use super::piece::{Batch, Piece};
+use super::piece::{Batch, QueuedPiece};
 use crate::delivery::client::{Finished, Link};
 use crate::delivery::policy::Pause;
 
@@ -55,7 +55,7 @@ impl ConnectionState {
     }
 
     /// The pieces in its hands.
-    pub(crate) fn pieces(&self) -> impl Iterator<Item = &Piece> {
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = &QueuedPiece> {
         self.work.iter().flat_map(|batch| &batch.pieces)
     }
 

@@ -111,18 +111,18 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::delivery::inflight::piece::Piece;
+    use crate::delivery::inflight::piece::QueuedPiece;
     use crate::delivery::parcel::Undelivered;
 
     const RECORD: RecordId = RecordId(4);
 
     type Answered = oneshot::Receiver<Result<(), Undelivered>>;
 
-    fn accepted(entries: &mut Entries) -> (Piece, Answered) {
+    fn accepted(entries: &mut Entries) -> (QueuedPiece, Answered) {
         let body = otlp::Piece { body: Bytes::from_static(b"body"), items: 10 };
         let (reply, answer) = oneshot::channel();
         let entry = entries.accept(Some(reply), (Signal::Traces, 10, false), None, std::slice::from_ref(&body));
-        (Piece { body: body.body, items: body.items, entry, sequence: 1, held: None }, answer)
+        (QueuedPiece { body: body.body, items: body.items, entry, sequence: 1, held: None }, answer)
     }
 
     /// Written while it waits: its client hears OK, its memory is free, and it comes back when it is its turn.
@@ -179,7 +179,8 @@ mod tests {
         let record = Waiting { id: RECORD, signal: Signal::Traces, body: body.clone(), spans: 10, received: 17 };
         let halves = [6, 4].map(|items| otlp::Piece { body: body.clone(), items });
         let entry = entries.resume(&record, None, &halves);
-        let [first, second] = [6, 4].map(|items| Piece { body: body.clone(), items, entry, sequence: 1, held: None });
+        let [first, second] =
+            [6, 4].map(|items| QueuedPiece { body: body.clone(), items, entry, sequence: 1, held: None });
         entries.acknowledge(&first, 0);
         assert!(entries.evict_if_durable(&second, false));
         assert_eq!(entries.tasks, [StoreTask::Replace(entry)]);

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::accounting::Accounting;
 use super::entry::{Entry, Phase};
-use super::piece::Piece;
+use super::piece::QueuedPiece;
 use super::spool_state::{Dead, Part, StoreTask};
 use crate::delivery::command::{EntryId, Reply};
 use crate::delivery::parcel::Undelivered;
@@ -51,7 +51,7 @@ impl Entries {
     }
 
     /// A piece was cut in two.
-    pub(crate) fn cut(&mut self, piece: &Piece, halves: [&otlp::Piece; 2]) {
+    pub(crate) fn cut(&mut self, piece: &QueuedPiece, halves: [&otlp::Piece; 2]) {
         self.open[piece.entry].pieces += 1;
         // Each half carries the resource and scope of the whole.
         halves.into_iter().for_each(|half| self.accounting.hold(half.body.len() as u64));
@@ -59,7 +59,7 @@ impl Entries {
     }
 
     /// The destination has a piece, of which it turned `rejected` items away.
-    pub(crate) fn acknowledge(&mut self, piece: &Piece, rejected: u64) {
+    pub(crate) fn acknowledge(&mut self, piece: &QueuedPiece, rejected: u64) {
         let entry = &mut self.open[piece.entry];
         if entry.signal == Signal::Traces {
             entry.acknowledged += u64::from(piece.items);
@@ -71,7 +71,7 @@ impl Entries {
     }
 
     /// A piece is a dead letter; `why` is for its client, if it cannot be written.
-    pub(crate) fn bury(&mut self, piece: &Piece, death: Death, why: Undelivered) {
+    pub(crate) fn bury(&mut self, piece: &QueuedPiece, death: Death, why: Undelivered) {
         let dead = Dead { body: piece.body.clone(), items: piece.items, death, why };
         self.open[piece.entry].spool_state().bury(dead);
         self.release(piece);
@@ -79,7 +79,7 @@ impl Entries {
 
     /// A piece of a durable parcel is dropped from memory; with `defer`, others go first when it is its turn again. `false`:
     /// only the memory has it, so it stays.
-    pub(crate) fn evict_if_durable(&mut self, piece: &Piece, defer: bool) -> bool {
+    pub(crate) fn evict_if_durable(&mut self, piece: &QueuedPiece, defer: bool) -> bool {
         let entry = &mut self.open[piece.entry];
         if !entry.is_durable() {
             return false;
@@ -112,7 +112,7 @@ impl Entries {
     }
 
     /// A piece is gone. With the last one its entry ends.
-    pub(crate) fn release(&mut self, piece: &Piece) {
+    pub(crate) fn release(&mut self, piece: &QueuedPiece) {
         self.leave(piece.entry, piece.body.len() as u64);
     }
 
@@ -213,12 +213,12 @@ mod tests {
     type Answered = oneshot::Receiver<Result<(), Undelivered>>;
 
     /// A parcel of ten spans in two pieces of five, of three bytes each.
-    fn two_pieces(entries: &mut Entries) -> (Vec<Piece>, Answered) {
+    fn two_pieces(entries: &mut Entries) -> (Vec<QueuedPiece>, Answered) {
         let halves =
             [Bytes::from_static(b"one"), Bytes::from_static(b"two")].map(|body| otlp::Piece { body, items: 5 });
         let (reply, answer) = oneshot::channel();
         let entry = entries.accept(Some(reply), (Signal::Traces, 10, false), None, &halves);
-        let piece = |(sequence, half): (usize, otlp::Piece)| Piece {
+        let piece = |(sequence, half): (usize, otlp::Piece)| QueuedPiece {
             body: half.body,
             items: half.items,
             entry,
@@ -280,7 +280,7 @@ mod tests {
         let halves = [half(b"left"), half(b"right")];
         entries.cut(&pieces[0], [&halves[0], &halves[1]]);
         assert_eq!(entries.accounting.queue_bytes(), 3 + 4 + 5);
-        let [left, right] = halves.map(|half| Piece { body: half.body, items: half.items, ..pieces[0].clone() });
+        let [left, right] = halves.map(|half| QueuedPiece { body: half.body, items: half.items, ..pieces[0].clone() });
         let death = Death {
             reason: DeathReason::Rejected,
             code: String::new(),

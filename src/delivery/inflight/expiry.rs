@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::describe::describe;
 use super::entries::Entries;
 use super::entry::Lapse;
-use super::piece::Piece;
+use super::piece::QueuedPiece;
 use crate::clock::unix_nano;
 use crate::delivery::parcel::Undelivered;
 use crate::store::{Death, DeathReason};
@@ -55,7 +55,7 @@ impl Expiry {
 
 /// Whether `piece` is still to be sent to `destination`. One whose parcel has lapsed is given up, and its parcel handed back;
 /// one that has been on the disk for too long is a dead letter.
-pub(crate) fn still_wanted(entries: &mut Entries, piece: &Piece, now: Instant, destination: &str) -> bool {
+pub(crate) fn still_wanted(entries: &mut Entries, piece: &QueuedPiece, now: Instant, destination: &str) -> bool {
     if entries.get(piece.entry).outlived(now) {
         bury(entries, piece, destination);
         return false;
@@ -68,7 +68,7 @@ pub(crate) fn still_wanted(entries: &mut Entries, piece: &Piece, now: Instant, d
 }
 
 /// Whether the parcel of `piece` has lapsed; then it is handed back, unless it was before.
-pub(crate) fn hand_back_lapsed(entries: &mut Entries, piece: &Piece, now: Instant, destination: &str) -> bool {
+pub(crate) fn hand_back_lapsed(entries: &mut Entries, piece: &QueuedPiece, now: Instant, destination: &str) -> bool {
     let entry = entries.get(piece.entry);
     let Some(lapse) = entry.lapse(now) else { return false };
     let why = match lapse {
@@ -83,7 +83,7 @@ pub(crate) fn hand_back_lapsed(entries: &mut Entries, piece: &Piece, now: Instan
     true
 }
 
-fn bury(entries: &mut Entries, piece: &Piece, destination: &str) {
+fn bury(entries: &mut Entries, piece: &QueuedPiece, destination: &str) {
     let now = unix_nano();
     let entry = entries.get(piece.entry);
     let last_error = entries.accounting.last_error_of(entry.signal()).unwrap_or("it was not sent").to_owned();
@@ -137,8 +137,8 @@ mod tests {
         otlp::Piece { body: Bytes::from_static(b"body"), items: 1 }
     }
 
-    fn piece(entry: usize) -> Piece {
-        Piece { body: body().body, items: 1, entry, sequence: 1, held: None }
+    fn piece(entry: usize) -> QueuedPiece {
+        QueuedPiece { body: body().body, items: 1, entry, sequence: 1, held: None }
     }
 
     /// In memory, a parcel whose time is over goes back to its client; a piece of it that is still out is dropped later.

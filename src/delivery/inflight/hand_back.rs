@@ -2,7 +2,7 @@
 
 use super::connections::ConnectionState;
 use super::in_flight::InFlight;
-use super::piece::Piece;
+use super::piece::QueuedPiece;
 use crate::delivery::command::EntryId;
 use crate::delivery::parcel::Undelivered;
 use crate::otlp::PerSignal;
@@ -45,7 +45,7 @@ impl InFlight {
     /// Lets go of everything, and ends every attempt. `true`: something had to be handed back that its client was waiting
     /// for; where there is a store (`keeps`) nobody waits for what was to be sent once.
     pub(crate) fn give_up(&mut self, keeps: bool) -> bool {
-        let mut pieces: Vec<Piece> = Vec::new();
+        let mut pieces: Vec<QueuedPiece> = Vec::new();
         for queue in [std::mem::take(&mut self.replayed), std::mem::take(&mut self.live)] {
             pieces.extend(queue.into_lanes().flat_map(|(_, lane)| lane));
         }
@@ -106,7 +106,7 @@ mod tests {
         assert!(inflight.entries.get(metrics).is_waiting() && !inflight.entries.get(logs).is_waiting());
     }
 
-    /// What the disk has stays there and nobody is told to come again; what only the memory had goes back.
+    /// What the disk has stays there and nobody is told to retry; what only the memory had goes back.
     #[test]
     fn giving_up_frees_all_memory_and_says_whether_a_client_must_come_again() {
         for (at_most_once, keeps, told) in [(false, true, true), (true, true, false), (true, false, true)] {

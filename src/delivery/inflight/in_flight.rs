@@ -10,7 +10,7 @@ use super::connections::ConnectionState;
 use super::entries::Entries;
 use super::entry::Lapse;
 use super::expiry::{Expiry, hand_back_lapsed, still_wanted};
-use super::piece::{Batch, Piece, cut_to_size};
+use super::piece::{Batch, QueuedPiece, cut_to_size};
 use super::queue::Queue;
 use crate::delivery::command::EntryId;
 use crate::delivery::parcel::Undelivered;
@@ -79,9 +79,9 @@ impl InFlight {
         }
     }
 
-    fn piece(&mut self, entry: EntryId, piece: otlp::Piece, held: Option<&Bytes>) -> Piece {
+    fn piece(&mut self, entry: EntryId, piece: otlp::Piece, held: Option<&Bytes>) -> QueuedPiece {
         self.sequence += 1;
-        Piece { body: piece.body, items: piece.items, entry, sequence: self.sequence, held: held.cloned() }
+        QueuedPiece { body: piece.body, items: piece.items, entry, sequence: self.sequence, held: held.cloned() }
     }
 
     /// What connection `index` sends next: a batch that lies uppermost among its work, and its bodies. `None`: nothing that is
@@ -128,7 +128,7 @@ impl InFlight {
 
     /// Takes `pieces` out of the hands of a connection: what the disk has is dropped, the rest waits again, in its old place.
     /// With `defer` others go first: when it is read again, and among what waits in memory.
-    pub(crate) fn put_back(&mut self, signal: Signal, mut pieces: Vec<Piece>, defer: bool) {
+    pub(crate) fn put_back(&mut self, signal: Signal, mut pieces: Vec<QueuedPiece>, defer: bool) {
         pieces.retain(|piece| !self.entries.evict_if_durable(piece, defer));
         if defer {
             pieces.into_iter().for_each(|piece| self.live.push(signal, piece));
@@ -201,7 +201,7 @@ impl InFlight {
                 batch.pieces.retain(|piece| still_wanted(entries, piece, now, destination));
             }
             let Some(batch) = connection.in_flight() else { continue };
-            let expired = |piece: &Piece| entries.get(piece.entry).lapse(now) == Some(Lapse::Expired);
+            let expired = |piece: &QueuedPiece| entries.get(piece.entry).lapse(now) == Some(Lapse::Expired);
             let expired = batch.pieces.iter().any(expired);
             // No short circuit: each of them is to be handed back.
             let lapsed = batch.pieces.iter().filter(|piece| hand_back_lapsed(entries, piece, now, destination)).count();
@@ -240,7 +240,7 @@ impl InFlight {
     }
 
     /// What waits and was not read back from the disk, or is in the hands of a connection.
-    pub(crate) fn live_pieces(&self) -> impl Iterator<Item = &Piece> {
+    pub(crate) fn live_pieces(&self) -> impl Iterator<Item = &QueuedPiece> {
         let working = self.connections.iter().flat_map(|connection| &connection.work).filter(|batch| !batch.replayed);
         self.live.iter().chain(working.flat_map(|batch| &batch.pieces))
     }

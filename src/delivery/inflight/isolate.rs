@@ -3,7 +3,7 @@
 //! more requests, and k offenders no more than k times that.
 
 use super::entries::Entries;
-use super::piece::{Batch, Piece};
+use super::piece::{Batch, QueuedPiece};
 use crate::otlp::{self, Signal};
 
 /// What is left after a cut.
@@ -38,7 +38,7 @@ pub(crate) fn by_span(mut batch: Batch, entries: &mut Entries) -> Division {
     // The halves are copies; as long as one of them is there, so is what they were cut from, and its share of the budget.
     let held = Some(piece.held.clone().unwrap_or_else(|| piece.body.clone()));
     let of = |half: otlp::Piece| Batch {
-        pieces: vec![Piece { body: half.body, items: half.items, held: held.clone(), ..piece }],
+        pieces: vec![QueuedPiece { body: half.body, items: half.items, held: held.clone(), ..piece }],
         sealed: true,
         ..batch
     };
@@ -46,7 +46,7 @@ pub(crate) fn by_span(mut batch: Batch, entries: &mut Entries) -> Division {
 }
 
 /// Between traces if possible, else within one.
-fn halve(signal: Signal, piece: &Piece) -> Option<(otlp::Piece, otlp::Piece)> {
+fn halve(signal: Signal, piece: &QueuedPiece) -> Option<(otlp::Piece, otlp::Piece)> {
     let together = (signal == Signal::Traces).then(|| otlp::halve(&piece.body, true).ok().flatten()).flatten();
     together.or_else(|| otlp::halve(&piece.body, false).ok().flatten())
 }
@@ -75,7 +75,7 @@ mod tests {
         let body = Bytes::from(ExportTraceServiceRequest { resource_spans }.encode_to_vec());
         let pieces = [otlp::Piece { body: body.clone(), items: u32::from(spans) }];
         let entry = entries.accept(None, (Signal::Traces, u32::from(spans), false), None, &pieces);
-        let piece = Piece { body, items: u32::from(spans), entry, sequence: 1, held: None };
+        let piece = QueuedPiece { body, items: u32::from(spans), entry, sequence: 1, held: None };
         Batch { signal: Signal::Traces, pieces: vec![piece], sealed: false, replayed: false }
     }
 

@@ -7,7 +7,7 @@ use crate::otlp::{self, Signal};
 
 /// A parcel, or a part of one that is sent on its own.
 #[derive(Clone, Debug)]
-pub(crate) struct Piece {
+pub(crate) struct QueuedPiece {
     pub(crate) body: Bytes,
     pub(crate) items: u32,
     pub(crate) entry: EntryId,
@@ -22,7 +22,7 @@ pub(crate) struct Piece {
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) signal: Signal,
-    pub(crate) pieces: Vec<Piece>,
+    pub(crate) pieces: Vec<QueuedPiece>,
     /// Cut out of a refused batch: nothing may join it.
     pub(crate) sealed: bool,
     /// Read back from the disk.

@@ -2,23 +2,23 @@
 
 use std::collections::VecDeque;
 
-use super::piece::{Batch, Piece};
+use super::piece::{Batch, QueuedPiece};
 use crate::otlp::{PerSignal, Signal};
 
 /// One lane per signal.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    lanes: PerSignal<VecDeque<Piece>>,
+    lanes: PerSignal<VecDeque<QueuedPiece>>,
 }
 
 impl Queue {
     /// Appends `piece` to its lane.
-    pub(crate) fn push(&mut self, signal: Signal, piece: Piece) {
+    pub(crate) fn push(&mut self, signal: Signal, piece: QueuedPiece) {
         self.lanes[signal].push_back(piece);
     }
 
     /// Puts pieces that were taken, and not sent, back to their old places.
-    pub(crate) fn put_back(&mut self, signal: Signal, pieces: Vec<Piece>) {
+    pub(crate) fn put_back(&mut self, signal: Signal, pieces: Vec<QueuedPiece>) {
         let lane = &mut self.lanes[signal];
         lane.extend(pieces);
         lane.make_contiguous().sort_by_key(|piece| piece.sequence);
@@ -48,17 +48,17 @@ impl Queue {
     }
 
     /// Everything, in no particular order across signals.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Piece> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &QueuedPiece> {
         self.lanes.values().flatten()
     }
 
     /// The oldest piece of each signal.
-    pub(crate) fn fronts(&self) -> impl Iterator<Item = &Piece> {
+    pub(crate) fn fronts(&self) -> impl Iterator<Item = &QueuedPiece> {
         self.lanes.values().filter_map(VecDeque::front)
     }
 
     /// Removes what `keep` does not want.
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&Piece) -> bool) {
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&QueuedPiece) -> bool) {
         for lane in self.lanes.values_mut() {
             lane.retain(&mut keep);
         }
@@ -70,12 +70,12 @@ impl Queue {
     }
 
     /// Everything, lane by lane.
-    pub(crate) fn into_lanes(self) -> impl Iterator<Item = (Signal, VecDeque<Piece>)> {
+    pub(crate) fn into_lanes(self) -> impl Iterator<Item = (Signal, VecDeque<QueuedPiece>)> {
         self.lanes.into_iter()
     }
 
     /// Everything of `signal`.
-    pub(crate) fn take_lane(&mut self, signal: Signal) -> VecDeque<Piece> {
+    pub(crate) fn take_lane(&mut self, signal: Signal) -> VecDeque<QueuedPiece> {
         std::mem::take(&mut self.lanes[signal])
     }
 
@@ -100,8 +100,8 @@ mod tests {
         PerSignal::from_fn(|_| true)
     }
 
-    fn piece(sequence: u64, length: usize) -> Piece {
-        Piece { body: Bytes::from(vec![0; length]), items: 1, entry: 0, sequence, held: None }
+    fn piece(sequence: u64, length: usize) -> QueuedPiece {
+        QueuedPiece { body: Bytes::from(vec![0; length]), items: 1, entry: 0, sequence, held: None }
     }
 
     fn sequences(batch: &Batch) -> Vec<u64> {

@@ -3,7 +3,7 @@
 use super::describe::describe;
 use super::in_flight::InFlight;
 use super::isolate::{Division, by_parcel, by_span};
-use super::piece::{Batch, Piece};
+use super::piece::{Batch, QueuedPiece};
 use crate::clock::unix_nano;
 use crate::delivery::parcel::Undelivered;
 use crate::delivery::policy::{Failure, Judgement, code_name};
@@ -34,8 +34,8 @@ impl InFlight {
     }
 
     /// What may be sent again after an attempt that may have arrived; the rest is handed back.
-    pub(crate) fn without_ambiguous(&mut self, pieces: Vec<Piece>, failure: &Failure) -> Vec<Piece> {
-        let (ambiguous, left): (Vec<Piece>, _) =
+    pub(crate) fn without_ambiguous(&mut self, pieces: Vec<QueuedPiece>, failure: &Failure) -> Vec<QueuedPiece> {
+        let (ambiguous, left): (Vec<QueuedPiece>, _) =
             pieces.into_iter().partition(|piece| self.entries.get(piece.entry).at_most_once());
         for piece in ambiguous {
             let (destination, last_error) = (self.destination.clone(), failure.to_string());

@@ -21,7 +21,7 @@ use crate::store::{DeathReason, RecordId};
 
 /// How long the disk is not asked again after it has failed.
 const DISK_RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// Milliseconds after which a client should come again whose request can be neither delivered nor kept.
+/// Milliseconds after which a client should retry a request that could be neither delivered nor kept.
 const RETRY_AFTER_MILLISECONDS: std::ops::RangeInclusive<u64> = 1_000..=5_000;
 
 /// How a destination uses its share of the store.

@@ -100,7 +100,7 @@ pub async fn export(
     client.clone().export(request).await.map(|answer| assert!(answer.into_inner().partial_success.is_none()))
 }
 
-/// UNAVAILABLE, and when to come again: between 1 and 5 seconds.
+/// UNAVAILABLE, and when to retry: between 1 and 5 seconds.
 pub fn assert_come_again(answer: Result<(), Status>) -> String {
     let status = answer.expect_err("refused");
     assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}");
@@ -125,12 +125,18 @@ pub fn operations(scrape: &str, chain: &str) -> u64 {
     sum(scrape, "avs_gateway_operations_total", &[&format!("chain_id=\"{chain}\"")])
 }
 
-/// A number of the conservation block of `destination`.
+/// A number of the conservation block of `destination`. In its first moments a process has not asked its destinations yet:
+/// waits for that.
 pub fn spans(chainspan: &Chainspan, destination: &str, key: &str) -> u64 {
-    let status = chainspan.status();
-    status["destinations"][destination]["spans"][key]
-        .as_u64()
-        .unwrap_or_else(|| panic!("{destination} {key}: {status}"))
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let status = chainspan.status();
+        if let Some(count) = status["destinations"][destination]["spans"][key].as_u64() {
+            return count;
+        }
+        assert!(Instant::now() < deadline, "{destination} {key}: {status}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// The end of every test: nothing is in hand, nothing is held, and the equation holds.
