@@ -88,8 +88,16 @@ const INDEX: Index = {
 
 impl Operation {
     /// All of them; the position is [`Operation::index`].
-    pub const ALL: [Self; 5] =
-        [Self::Task, Self::TaskBroadcast, Self::BlsAggregation, Self::TxSubmission, Self::WebhookDelivery];
+    pub const ALL: [Self; ROWS.len()] = {
+        let mut all = [Self::Task; ROWS.len()];
+        let mut at = 0;
+        while at < ROWS.len() {
+            assert!(ROWS[at].operation as usize == at, "rows stand in the order of the variants");
+            all[at] = ROWS[at].operation;
+            at += 1;
+        }
+        all
+    };
 
     /// Position in [`Operation::ALL`].
     pub fn index(self) -> usize {
