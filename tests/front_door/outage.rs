@@ -58,11 +58,20 @@ async fn clients_wait_as_long_as_they_may_and_are_told_when_to_come_again() {
         assert!(begin.elapsed() >= BUDGET * 9 / 10, "{what}: gave up after {:?}", begin.elapsed());
         assert!(why.contains("otlp/datadog"), "{what}: {why}");
 
-        let mut impatient = Request::new(traces("gateway", vec![task("b")]));
-        impatient.set_timeout(Duration::from_millis(300));
-        let begin = Instant::now();
-        assert_come_again(export(&client, impatient).await);
-        assert!(begin.elapsed() < BUDGET, "{what}: {:?}", begin.elapsed());
+        // The answer has 30 ms of these; on a machine under load that may be too short for one of them.
+        let mut tries = 0;
+        loop {
+            let mut impatient = Request::new(traces("gateway", vec![task("b")]));
+            impatient.set_timeout(Duration::from_millis(300));
+            let begin = Instant::now();
+            let answer = export(&client, impatient).await;
+            assert!(begin.elapsed() < BUDGET, "{what}: {:?}", begin.elapsed());
+            tries += 1;
+            if tries == 10 || !matches!(&answer, Err(status) if status.code() == Code::Cancelled) {
+                assert_come_again(answer);
+                break;
+            }
+        }
         fault.stop().await;
     }
     fault.always(Act::Accept).restart().await;
