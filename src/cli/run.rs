@@ -56,7 +56,8 @@ fn with_hint(error: anyhow::Error, source: &Source) -> anyhow::Error {
     match error.downcast_ref() {
         Some(ServiceError::Store(_)) if *source == Source::Shipped => anyhow::anyhow!(
             "{error:#}\nThe shipped configuration uses this directory. To choose another one, write a configuration of your own with\n  \
-             chainspan check --print > collector-config.yaml\nchange the directory in it, and start run in the directory of that file."
+             chainspan check --print > chainspan.yaml\nchange the directory in it, and start\n  \
+             chainspan run --config chainspan.yaml"
         ),
         _ => error,
     }

@@ -41,6 +41,20 @@ fn check_says_valid() {
     }
 }
 
+/// The way to a configuration of one's own that `run` names when it cannot use the shipped directory. (Into a file that
+/// chainspan finds by itself it would not work: the shell empties that before chainspan reads it.)
+#[test]
+fn the_shipped_configuration_can_be_printed_into_a_file_and_changed() {
+    let dir = directory(None);
+    let printed = chainspan(dir.path(), &["check", "--print"]);
+    assert_eq!(printed.status.code(), Some(0), "{}", text(&printed.stderr));
+    let mine = text(&printed.stdout).replace("/var/lib/chainspan", "elsewhere");
+    std::fs::write(dir.path().join("chainspan.yaml"), mine).expect("written");
+    let output = chainspan(dir.path(), &["check", "--config", "chainspan.yaml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("in elsewhere\n"), "{}", text(&output.stdout));
+}
+
 /// Every mistake on stderr with its line, nothing on stdout, exit code 2: for `check` and for `run`.
 #[test]
 fn mistakes_exit_2() {
