@@ -43,7 +43,7 @@ use crate::red::ChainState;
 use crate::store::StoreStatus;
 
 /// How long the queries may take, all at the same time; then the last answer of each is shown.
-const QUERY_TIMEOUT: Duration = Duration::from_millis(250);
+const QUERY_TIMEOUT: Duration = Duration::from_millis(40);
 
 #[derive(Serialize)]
 struct Status<'a> {

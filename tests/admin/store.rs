@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chainspan_testing::chainspan::{Chainspan, assert_conservation};
-use chainspan_testing::front_door::{assert_come_again, eventually, export};
+use chainspan_testing::front_door::{assert_told_to_retry, eventually, export};
 use chainspan_testing::otlp::{span, text, trace_client, traces};
 use chainspan_testing::server::{Act, FaultServer};
 use tonic::Code;
@@ -64,7 +64,7 @@ async fn an_outage_is_a_warning_until_the_store_is_full() {
         }
         assert!(acknowledged < 20, "a store of 1 MiB takes no 2 MiB");
     };
-    assert_come_again(Err(refused));
+    assert_told_to_retry(Err(refused));
     eventually("not ready", || ready().0 == 503).await;
     let (_, body) = ready();
     assert_eq!(body["checks"]["spill"][0]["status"], "fail", "{body}");

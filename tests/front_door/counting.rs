@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chainspan_testing::chainspan::Chainspan;
 use chainspan_testing::front_door::{
-    Setup, assert_at_rest, assert_come_again, eventually, export, operations, spans, sum,
+    Setup, assert_at_rest, assert_told_to_retry, eventually, export, operations, spans, sum,
 };
 use chainspan_testing::otlp::{int, span, text, trace_client, traces};
 use chainspan_testing::server::{Act, FaultServer};
@@ -44,7 +44,7 @@ async fn a_refused_request_counts_nothing_and_its_retry_counts_once() {
     let client = trace_client(chainspan.grpc()).await;
     let request = traces("gateway", vec![task(8453), span("verify_signature", Duration::ZERO, vec![])]);
     fault.stop().await;
-    assert_come_again(export(&client, request.clone()).await);
+    assert_told_to_retry(export(&client, request.clone()).await);
     let scrape = chainspan.metrics();
     assert_eq!((operations(&scrape, "8453"), accepted(&chainspan)), (0, 0));
     assert_eq!(sum(&scrape, "chainspan_receiver_refused_spans_total", &["signal=\"traces\""]), 2);
@@ -102,7 +102,7 @@ async fn a_request_counts_only_when_every_required_destination_has_it() {
     assert_eq!(status.code(), Code::InvalidArgument);
     assert!(status.message().contains("otlp/second") && status.message().contains("no such tenant"), "{status:?}");
     second.stop().await;
-    assert_come_again(export(&client, request.clone()).await);
+    assert_told_to_retry(export(&client, request.clone()).await);
     let scrape = chainspan.metrics();
     assert_eq!((operations(&scrape, "137"), accepted(&chainspan)), (0, 0));
     second.restart().await;

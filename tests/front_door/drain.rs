@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chainspan_testing::chainspan::{Chainspan, assert_conservation};
-use chainspan_testing::front_door::{Setup, assert_come_again, eventually, export, spans};
+use chainspan_testing::front_door::{Setup, assert_told_to_retry, eventually, export, spans};
 use chainspan_testing::otlp::{int, span, trace_client, traces};
 use chainspan_testing::server::{Act, FaultServer};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -93,7 +93,7 @@ async fn with_the_destination_down_it_ends_in_time_and_says_so() {
     let status = chainspan.terminate();
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
     assert_eq!(status.code(), Some(1), "{}", chainspan.stderr());
-    assert_come_again(sent.await.expect("no panic"));
+    assert_told_to_retry(sent.await.expect("no panic"));
     let log = chainspan.stderr();
     assert!(log.contains("otlp/datadog") && log.contains("shutdown_timeout"), "{log}");
 }
@@ -112,7 +112,7 @@ async fn what_could_not_be_counted_any_more_is_handed_back() {
         tokio::time::sleep(Duration::from_secs(7)).await;
         release.release(1);
     });
-    assert_come_again(sent.await.expect("no panic"));
+    assert_told_to_retry(sent.await.expect("no panic"));
     assert_eq!(chainspan.ended().code(), Some(1), "{}", chainspan.stderr());
     let measured = fault.received().into_iter().filter(|request| request.path.contains("MetricsService"));
     let counted = measured.filter(|request| String::from_utf8_lossy(&request.body).contains("avs.gateway.operations"));

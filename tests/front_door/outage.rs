@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use chainspan::delivery::Signal;
 use chainspan_testing::chainspan::Chainspan;
-use chainspan_testing::front_door::{Setup, assert_at_rest, assert_come_again, eventually, export, spans, sum};
+use chainspan_testing::front_door::{Setup, assert_at_rest, assert_told_to_retry, eventually, export, spans, sum};
 use chainspan_testing::otlp::{int, logs, logs_client, span, text, trace_client, traces};
 use chainspan_testing::server::{Act, FaultServer};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -14,7 +14,6 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::{Value, json};
 use tonic::{Code, Request};
 
-const BUDGET: Duration = Duration::from_millis(1500);
 const QUICK: &str = "timeout: 1500ms, retry_on_failure: {initial_interval: 10ms, max_interval: 50ms}";
 /// A client that must hear an answer, and not give up on its own.
 const LONG: Duration = Duration::from_secs(30);
@@ -39,9 +38,12 @@ async fn nobody() -> SocketAddr {
 /// Down, a black hole, or always busy: the client waits for the attempt budget, or for its own deadline if that is
 /// sooner, and hears when to retry before it gives up.
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_wait_as_long_as_they_may_and_are_told_when_to_come_again() {
+async fn clients_wait_as_long_as_they_may_and_are_told_when_to_retry() {
+    // A client that waits for 2 s hears after 1.8: so its answer has 200 ms, also on a machine under load.
+    const BUDGET: Duration = Duration::from_secs(3);
+    const PATIENT: &str = "timeout: 3s, retry_on_failure: {initial_interval: 10ms, max_interval: 50ms}";
     let fault = FaultServer::start().await;
-    let chainspan = Setup { datadog: QUICK, ..Setup::default() }.start(fault.address());
+    let chainspan = Setup { datadog: PATIENT, ..Setup::default() }.start(fault.address());
     let client = trace_client(chainspan.grpc()).await;
     for (what, act) in [
         ("down", None),
@@ -54,24 +56,15 @@ async fn clients_wait_as_long_as_they_may_and_are_told_when_to_come_again() {
             Some(act) => fault.always(act).restart().await,
         }
         let begin = Instant::now();
-        let why = assert_come_again(export(&client, traces("gateway", vec![task("a")])).await);
+        let why = assert_told_to_retry(export(&client, traces("gateway", vec![task("a")])).await);
         assert!(begin.elapsed() >= BUDGET * 9 / 10, "{what}: gave up after {:?}", begin.elapsed());
         assert!(why.contains("otlp/datadog"), "{what}: {why}");
 
-        // The answer has 30 ms of these; on a machine under load that may be too short for one of them.
-        let mut tries = 0;
-        loop {
-            let mut impatient = Request::new(traces("gateway", vec![task("b")]));
-            impatient.set_timeout(Duration::from_millis(300));
-            let begin = Instant::now();
-            let answer = export(&client, impatient).await;
-            assert!(begin.elapsed() < BUDGET, "{what}: {:?}", begin.elapsed());
-            tries += 1;
-            if tries == 10 || !matches!(&answer, Err(status) if status.code() == Code::Cancelled) {
-                assert_come_again(answer);
-                break;
-            }
-        }
+        let mut impatient = Request::new(traces("gateway", vec![task("b")]));
+        impatient.set_timeout(Duration::from_secs(2));
+        let begin = Instant::now();
+        assert_told_to_retry(export(&client, impatient).await);
+        assert!(begin.elapsed() < BUDGET, "{what}: {:?}", begin.elapsed());
         fault.stop().await;
     }
     fault.always(Act::Accept).restart().await;
@@ -127,7 +120,7 @@ async fn a_full_memory_budget_refuses_at_once_and_recovers() {
     }
     let held = chainspan.status()["memory"]["budget_used_bytes"].as_u64().expect("a number");
     assert!((16 << 20..17 << 20).contains(&held), "the bodies, each once: {held}");
-    let why = assert_come_again(export(&client, traces("gateway", vec![task(&"x".repeat(5 << 20))])).await);
+    let why = assert_told_to_retry(export(&client, traces("gateway", vec![task(&"x".repeat(5 << 20))])).await);
     assert!(why.contains("memory"), "{why}");
     fault.release(1_000);
     while let Some(answer) = sent.join_next().await {
@@ -218,7 +211,7 @@ async fn it_starts_and_answers_without_a_destination() {
     let client = trace_client(chainspan.grpc()).await;
     // A client that gives up after the same time, and does not say so, as the Rust SDK does: it hears the answer.
     let sent = export(&client, traces("gateway", vec![task("a")]));
-    assert_come_again(tokio::time::timeout(Duration::from_secs(3), sent).await.expect("in time"));
+    assert_told_to_retry(tokio::time::timeout(Duration::from_secs(3), sent).await.expect("in time"));
     export(&client, traces("gateway", Vec::new())).await.expect_err("an empty resource is forwarded like any other");
     export(&client, ExportTraceServiceRequest::default()).await.expect("an empty request is accepted");
     assert_eq!(chainspan.admin("/health").status, 200);
@@ -302,7 +295,7 @@ async fn a_signal_that_the_agent_does_not_take_is_said_and_stands_in_nobodys_way
 
 /// The store is full: clients hear at once when to retry, and what was acknowledged is delivered.
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_full_store_clients_are_told_when_to_come_again() {
+async fn with_a_full_store_clients_are_told_when_to_retry() {
     let fault = FaultServer::start().await;
     fault.stop().await;
     let directory = tempfile::tempdir().expect("a directory");
@@ -315,13 +308,13 @@ async fn with_a_full_store_clients_are_told_when_to_come_again() {
     let why = loop {
         match export(&client, request.clone()).await {
             Ok(()) => acknowledged += 1,
-            refused => break assert_come_again(refused),
+            refused => break assert_told_to_retry(refused),
         }
         assert!(acknowledged < 17, "it has a limit");
     };
     assert!(acknowledged > 5 && why.contains("otlp/datadog"), "{acknowledged}: {why}");
     let begin = Instant::now();
-    assert_come_again(export(&client, request.clone()).await);
+    assert_told_to_retry(export(&client, request.clone()).await);
     assert!(begin.elapsed() < Duration::from_secs(5), "it is not waited for: {:?}", begin.elapsed());
     fault.restart().await;
     eventually("drained", || spans(&chainspan, "otlp/datadog", "delivered") == acknowledged).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chainspan_testing::chainspan::Chainspan;
-use chainspan_testing::front_door::{Setup, assert_at_rest, assert_come_again, eventually, export, sum};
+use chainspan_testing::front_door::{Setup, assert_at_rest, assert_told_to_retry, eventually, export, sum};
 use chainspan_testing::http_get;
 use chainspan_testing::otlp::{int, span, text, trace_client, traces};
 use chainspan_testing::server::{Act, FaultServer};
@@ -92,7 +92,7 @@ async fn without_an_ok_nothing_is_left_behind() {
     eventually("it is given back", || chainspan.status()["memory"]["budget_used_bytes"] == 0).await;
 
     fault.always(Act::BlackHole);
-    assert_come_again(export(&client, telling()).await);
+    assert_told_to_retry(export(&client, telling()).await);
     fault.then([Act::Refuse(tonic::Code::InvalidArgument, "no", None)]);
     export(&client, telling()).await.expect_err("refused");
 

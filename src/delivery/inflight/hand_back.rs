@@ -108,7 +108,7 @@ mod tests {
 
     /// What the disk has stays there and nobody is told to retry; what only the memory had goes back.
     #[test]
-    fn giving_up_frees_all_memory_and_says_whether_a_client_must_come_again() {
+    fn giving_up_frees_all_memory_and_says_whether_a_client_must_retry() {
         for (at_most_once, keeps, told) in [(false, true, true), (true, true, false), (true, false, true)] {
             let mut inflight = InFlight::new("otlp/a", 1);
             hand_over(&mut inflight, Signal::Metrics, at_most_once);

@@ -101,7 +101,7 @@ pub async fn export(
 }
 
 /// UNAVAILABLE, and when to retry: between 1 and 5 seconds.
-pub fn assert_come_again(answer: Result<(), Status>) -> String {
+pub fn assert_told_to_retry(answer: Result<(), Status>) -> String {
     let status = answer.expect_err("refused");
     assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}");
     let delay = status.get_details_retry_info().and_then(|info| info.retry_delay).expect("RetryInfo");
