@@ -117,3 +117,23 @@ impl StopSignals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Store, StoreSettings};
+
+    /// Scenario: the shipped directory cannot be used. Guarantee: the way out that is named works. Into a file that chainspan
+    /// finds by itself it would not: the shell empties that before chainspan reads it.
+    #[test]
+    fn the_hint_prints_into_a_file_that_is_not_read_before() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let directory = file.path().to_owned();
+        let error =
+            Store::open(StoreSettings { directory, max_bytes: 0, min_free_bytes: 0 }).expect_err("no directory");
+        let hint = with_hint(ServiceError::Store(error).into(), &Source::Shipped).to_string();
+        let printed = hint.split("check --print > ").nth(1).and_then(|rest| rest.lines().next()).expect("a file");
+        assert_ne!(printed, "collector-config.yaml");
+        assert!(hint.ends_with(&format!("chainspan run --config {printed}")), "{hint}");
+    }
+}

@@ -41,8 +41,7 @@ fn check_says_valid() {
     }
 }
 
-/// The way to a configuration of one's own that `run` names when it cannot use the shipped directory. (Into a file that
-/// chainspan finds by itself it would not work: the shell empties that before chainspan reads it.)
+/// The way to a configuration of one's own that `run` names when it cannot use the shipped directory.
 #[test]
 fn the_shipped_configuration_can_be_printed_into_a_file_and_changed() {
     let dir = directory(None);
